@@ -1,0 +1,155 @@
+"""The whole configuration: one frozen, typed tree.
+
+Every field has its default and a line that explains it; `spice config show`
+prints the tree with the place each value came from. Nothing here reads files
+or the environment: that is `spice.settings`.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class Section(BaseModel):
+    """A frozen group of fields that refuses unknown ones."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+
+
+class StoreConfig(Section):
+    """Where datasets, checkpoints, evidence and the ledger lie. Credentials are never part of the tree."""
+
+    url: str = Field("./spice-store", description="a folder, or s3://bucket/prefix")
+    endpoint: str | None = Field(None, description="host:port of the S3 service; none means Amazon's")
+    region: str | None = Field(None, description="S3 region")
+    secure: bool = Field(True, description="speak TLS to the S3 service")
+
+
+class ModelConfig(Section):
+    """The policy before training."""
+
+    name: str = Field(
+        "smollm2-135m-instruct",
+        description="a built-in model (tiny, smollm2-135m-instruct), a folder, checkpoints/<digest>, or a hub id",
+    )
+    revision: str | None = Field(None, description="revision of a hub id; pin it for repeatable runs")
+    dtype: Literal["float32", "bfloat16"] = Field("bfloat16", description="number format of generation and export")
+
+
+class CorpusConfig(Section):
+    """How documents become a dataset version."""
+
+    segment_tokens: int = Field(5992, ge=16, description="longest segment, in tokens of the model")
+    min_segment_tokens: int = Field(24, ge=1, description="shorter segments are dropped and counted")
+    held_out_share: float = Field(0.2, ge=0.0, lt=1.0, description="share of documents that training never sees, by hash")
+    near_duplicate_threshold: float = Field(0.8, gt=0.0, le=1.0, description="Jaccard similarity from which a document is a near duplicate")
+    max_file_bytes: int = Field(256 * 2**20, ge=1, description="larger files are skipped and counted")
+    max_line_chars: int = Field(200_000, ge=1000, description="a longer line is broken before it is processed")
+    screen_injections: bool = Field(True, description="quarantine documents with text that instructs a model")
+    follow_symlinks: bool = Field(False, description="follow symbolic links that stay inside the given folder")
+
+
+class RecipeConfig(Section):
+    """Which system is trained: SPICE or one that it is compared with (paper section 4)."""
+
+    name: Literal["spice"] = Field("spice", description="the recipe")
+    batch_documents: int = Field(128, ge=1, description="documents per iteration, B")
+    group_size: int = Field(8, ge=1, description="answers per task, G")
+    attempts: int = Field(8, ge=1, description="Challenger attempts kept per document (paper: G)")
+    max_attempts: int = Field(1024, ge=1, description="most Challenger attempts per document, N")
+    reward: Literal["variance"] = Field("variance", description="the Challenger's reward for a valid task")
+    invalid_reward: float = Field(-0.1, description="the Challenger's reward for an invalid attempt")
+    formats: tuple[Literal["multiple_choice", "free_form"], ...] = Field(
+        ("multiple_choice", "free_form"), min_length=1, description="task formats the selector may choose from"
+    )
+    template: Literal["full", "short"] = Field("full", description="full: the paper's JSON schema; short: question and answer only, for small models")
+    few_shot: int = Field(0, ge=0, le=6, description="worked examples given to each role as earlier turns")
+    span_answers: bool = Field(False, description="the answer must be one of the document's spans, by grammar")
+    distractors: Literal["challenger", "corpus"] = Field("challenger", description="who writes the wrong options: the Challenger, or code from other documents")
+    require_grounded: bool = Field(False, description="validity also asks that the answer or its evidence stands in the document")
+    require_standalone: bool = Field(False, description="validity also asks that the question names its subject and does not refer to the text")
+    require_unleaked: bool = Field(False, description="validity also asks that the question does not contain the answer")
+    temperature: float = Field(1.0, gt=0.0, description="sampling temperature of both roles")
+    challenger_tokens: int = Field(4096, ge=8, description="longest Challenger output, in tokens")
+    reasoner_tokens: int = Field(4096, ge=4, description="longest Reasoner output, in tokens")
+    updates_per_iteration: int = Field(1, ge=1, description="optimizer steps per iteration; above 1 the PPO clip is active")
+    audit_tasks: int = Field(8, ge=0, description="tasks per iteration that the policy answers with the document, for the gold audit")
+
+
+class RolloutConfig(Section):
+    """The engine that generates text."""
+
+    engine: Literal["transformers", "vllm"] = Field("transformers", description="which engine")
+    batch_tokens: int = Field(65536, ge=256, description="most tokens (prompts and room for answers) in flight at once")
+
+
+class LoraConfig(Section):
+    """Low-rank adapters instead of full weights."""
+
+    rank: int = Field(0, ge=0, description="rank of the adapters; 0 trains all weights")
+    alpha: float = Field(16.0, gt=0.0, description="scale of the adapters")
+
+
+class LearnerConfig(Section):
+    """The policy-gradient update."""
+
+    backend: Literal["torch", "deepspeed"] = Field("torch", description="which learner")
+    learning_rate: float = Field(1e-6, gt=0.0, description="constant AdamW learning rate")
+    betas: tuple[float, float] = Field((0.9, 0.95), description="AdamW betas")
+    weight_decay: float = Field(0.0, ge=0.0, description="AdamW weight decay")
+    max_grad_norm: float = Field(1.0, gt=0.0, description="gradient clip")
+    clip: float = Field(0.2, gt=0.0, description="PPO ratio clip")
+    microbatch_tokens: int = Field(16384, ge=64, description="most tokens in one forward pass")
+    autocast: bool = Field(True, description="compute in bfloat16 with float32 master weights")
+    gradient_checkpointing: bool = Field(True, description="recompute activations to save memory")
+    lora: LoraConfig = LoraConfig()
+
+
+class TrainingConfig(Section):
+    """The loop."""
+
+    iterations: int = Field(640, ge=1, description="iterations, T")
+    checkpoint_every: int = Field(64, ge=1, description="iterations between checkpoints")
+    threads: int = Field(0, ge=0, description="CPU threads for torch; 0 takes all cores (fix it for repeatable weights)")
+
+
+class EvaluationConfig(Section):
+    """What candidate and base are measured on."""
+
+    cloze_items: int = Field(240, ge=0, description="multiple-choice items built from held-out documents")
+    reasoning_items: int = Field(60, ge=0, description="procedural reasoning items with exact oracles")
+    reasoning_tasks: tuple[str, ...] = Field(("basic_arithmetic", "number_sorting"), description="reasoning-gym datasets")
+    suites: tuple[str, ...] = Field((), description="user suites, JSONL files")
+    max_tokens: int = Field(1024, ge=4, description="longest answer, in tokens")
+    coevolution_documents: int = Field(128, ge=0, description="held-out documents for the co-evolution figure; 0 leaves it out")
+    bootstrap_samples: int = Field(10_000, ge=100, description="resamples of every bootstrap interval")
+    seed: int = Field(20251024, description="seed of item building; not the training seed")
+
+
+class PromotionConfig(Section):
+    """What a checkpoint must show, and who must agree, before it is live."""
+
+    policy: str | None = Field(None, description="a Rego file instead of the built-in gate policy")
+    primary_suite: str = Field("cloze", description="the suite on which improvement is required")
+    min_improvement: float = Field(0.0, description="the improvement's lower bound must be above this")
+    regression_margin: float = Field(0.05, ge=0.0, description="no other suite's difference may have a lower bound below minus this")
+    max_contamination: float = Field(0.0, ge=0.0, le=1.0, description="largest share of evaluation items found in training text")
+    approvals: int = Field(1, ge=0, description="people who must approve, none of them the requester")
+    approval_hours: float = Field(168.0, gt=0.0, description="an approval counts for this long")
+
+
+class Config(Section):
+    """Everything a run depends on, besides the documents and the store's credentials."""
+
+    seed: int = Field(0, ge=0, description="fixes every random draw of the run")
+    store: StoreConfig = StoreConfig()
+    model: ModelConfig = ModelConfig()
+    corpus: CorpusConfig = CorpusConfig()
+    recipe: RecipeConfig = RecipeConfig()
+    rollout: RolloutConfig = RolloutConfig()
+    learner: LearnerConfig = LearnerConfig()
+    training: TrainingConfig = TrainingConfig()
+    evaluation: EvaluationConfig = EvaluationConfig()
+    promotion: PromotionConfig = PromotionConfig()
