@@ -1,0 +1,72 @@
+"""The nouns of self-play: what passes between Challenger, Reasoner and learner."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+TaskFormat = Literal["multiple_choice", "free_form"]
+AnswerType = Literal["integer", "expression", "string"]
+LETTERS = "ABCDEFGHIJ"
+
+
+@dataclass(frozen=True)
+class Document:
+    """What the Challenger reads: one segment of a corpus document.
+
+    Attributes:
+        id: the segment's id in the dataset version.
+        source: the file that it came from, relative to the ingested folder.
+        text: the segment.
+        title: the document's title, or "".
+    """
+
+    id: str
+    source: str
+    text: str
+    title: str = ""
+
+
+@dataclass(frozen=True)
+class Task:
+    """A question with its gold answer (paper section 3).
+
+    Attributes:
+        format: multiple choice or free form.
+        question: the question alone, without options.
+        answer: the gold answer; for multiple choice the text of the right option.
+        answer_type: how a free-form answer is compared.
+        options: the options in the order shown, empty for free form.
+        evidence: quotes from the document.
+        solution: the Challenger's own step-by-step solution, or "".
+        difficulty: the Challenger's own estimate, or "".
+    """
+
+    format: TaskFormat
+    question: str
+    answer: str
+    answer_type: AnswerType = "string"
+    options: tuple[str, ...] = ()
+    evidence: tuple[str, ...] = ()
+    solution: str = ""
+    difficulty: str = ""
+
+    @property
+    def letter(self) -> str | None:
+        """The letter of the right option, or `None` for free form."""
+        return LETTERS[self.options.index(self.answer)] if self.options else None
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What the verifier says of one response.
+
+    Attributes:
+        correct: the answer equals the gold answer.
+        extracted: the answer as found in the response, or `None` if none was found.
+        timed_out: comparison took too long, which counts as wrong.
+    """
+
+    correct: bool
+    extracted: str | None = None
+    timed_out: bool = False
