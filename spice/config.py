@@ -43,8 +43,12 @@ class CorpusConfig(Section):
 
     segment_tokens: int = Field(5992, ge=16, description="longest segment, in tokens of the model")
     min_segment_tokens: int = Field(24, ge=1, description="shorter segments are dropped and counted")
-    held_out_share: float = Field(0.2, ge=0.0, lt=1.0, description="share of documents that training never sees, by hash")
-    near_duplicate_threshold: float = Field(0.8, gt=0.0, le=1.0, description="Jaccard similarity from which a document is a near duplicate")
+    held_out_share: float = Field(
+        0.2, ge=0.0, lt=1.0, description="share of documents that training never sees, by hash"
+    )
+    near_duplicate_threshold: float = Field(
+        0.8, gt=0.0, le=1.0, description="Jaccard similarity from which a document is a near duplicate"
+    )
     max_file_bytes: int = Field(256 * 2**20, ge=1, description="larger files are skipped and counted")
     max_line_chars: int = Field(200_000, ge=1000, description="a longer line is broken before it is processed")
     screen_injections: bool = Field(True, description="quarantine documents with text that instructs a model")
@@ -64,18 +68,32 @@ class RecipeConfig(Section):
     formats: tuple[Literal["multiple_choice", "free_form"], ...] = Field(
         ("multiple_choice", "free_form"), min_length=1, description="task formats the selector may choose from"
     )
-    template: Literal["full", "short"] = Field("full", description="full: the paper's JSON schema; short: question and answer only, for small models")
+    template: Literal["full", "short"] = Field(
+        "full", description="full: the paper's JSON schema; short: question and answer only, for small models"
+    )
     few_shot: int = Field(0, ge=0, le=6, description="worked examples given to each role as earlier turns")
     span_answers: bool = Field(False, description="the answer must be one of the document's spans, by grammar")
-    distractors: Literal["challenger", "corpus"] = Field("challenger", description="who writes the wrong options: the Challenger, or code from other documents")
-    require_grounded: bool = Field(False, description="validity also asks that the answer or its evidence stands in the document")
-    require_standalone: bool = Field(False, description="validity also asks that the question names its subject and does not refer to the text")
-    require_unleaked: bool = Field(False, description="validity also asks that the question does not contain the answer")
+    distractors: Literal["challenger", "corpus"] = Field(
+        "challenger", description="who writes the wrong options: the Challenger, or code from other documents"
+    )
+    require_grounded: bool = Field(
+        False, description="validity also asks that the answer or its evidence stands in the document"
+    )
+    require_standalone: bool = Field(
+        False, description="validity also asks that the question names its subject and does not refer to the text"
+    )
+    require_unleaked: bool = Field(
+        False, description="validity also asks that the question does not contain the answer"
+    )
     temperature: float = Field(1.0, gt=0.0, description="sampling temperature of both roles")
     challenger_tokens: int = Field(4096, ge=8, description="longest Challenger output, in tokens")
     reasoner_tokens: int = Field(4096, ge=4, description="longest Reasoner output, in tokens")
-    updates_per_iteration: int = Field(1, ge=1, description="optimizer steps per iteration; above 1 the PPO clip is active")
-    audit_tasks: int = Field(8, ge=0, description="tasks per iteration that the policy answers with the document, for the gold audit")
+    updates_per_iteration: int = Field(
+        1, ge=1, description="optimizer steps per iteration; above 1 the PPO clip is active"
+    )
+    audit_tasks: int = Field(
+        8, ge=0, description="tasks per iteration that the policy answers with the document, for the gold audit"
+    )
 
 
 class RolloutConfig(Section):
@@ -112,7 +130,9 @@ class TrainingConfig(Section):
 
     iterations: int = Field(640, ge=1, description="iterations, T")
     checkpoint_every: int = Field(64, ge=1, description="iterations between checkpoints")
-    threads: int = Field(0, ge=0, description="CPU threads for torch; 0 takes all cores (fix it for repeatable weights)")
+    threads: int = Field(
+        0, ge=0, description="CPU threads for torch; 0 takes all cores (fix it for repeatable weights)"
+    )
 
 
 class EvaluationConfig(Section):
@@ -120,10 +140,14 @@ class EvaluationConfig(Section):
 
     cloze_items: int = Field(240, ge=0, description="multiple-choice items built from held-out documents")
     reasoning_items: int = Field(60, ge=0, description="procedural reasoning items with exact oracles")
-    reasoning_tasks: tuple[str, ...] = Field(("basic_arithmetic", "number_sorting"), description="reasoning-gym datasets")
+    reasoning_tasks: tuple[str, ...] = Field(
+        ("basic_arithmetic", "number_sorting"), description="reasoning-gym datasets"
+    )
     suites: tuple[str, ...] = Field((), description="user suites, JSONL files")
     max_tokens: int = Field(1024, ge=4, description="longest answer, in tokens")
-    coevolution_documents: int = Field(128, ge=0, description="held-out documents for the co-evolution figure; 0 leaves it out")
+    coevolution_documents: int = Field(
+        128, ge=0, description="held-out documents for the co-evolution figure; 0 leaves it out"
+    )
     bootstrap_samples: int = Field(10_000, ge=100, description="resamples of every bootstrap interval")
     seed: int = Field(20251024, description="seed of item building; not the training seed")
 
@@ -134,8 +158,12 @@ class PromotionConfig(Section):
     policy: str | None = Field(None, description="a Rego file instead of the built-in gate policy")
     primary_suite: str = Field("cloze", description="the suite on which improvement is required")
     min_improvement: float = Field(0.0, description="the improvement's lower bound must be above this")
-    regression_margin: float = Field(0.05, ge=0.0, description="no other suite's difference may have a lower bound below minus this")
-    max_contamination: float = Field(0.0, ge=0.0, le=1.0, description="largest share of evaluation items found in training text")
+    regression_margin: float = Field(
+        0.05, ge=0.0, description="no other suite's difference may have a lower bound below minus this"
+    )
+    max_contamination: float = Field(
+        0.0, ge=0.0, le=1.0, description="largest share of evaluation items found in training text"
+    )
     approvals: int = Field(1, ge=0, description="people who must approve, none of them the requester")
     approval_hours: float = Field(168.0, gt=0.0, description="an approval counts for this long")
 

@@ -1,0 +1,1 @@
+"""Plain text: spans and what is alike among them. Pure functions, no models."""

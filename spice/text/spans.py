@@ -1,0 +1,153 @@
+"""Short answer-like spans of a text, by rule, and like spans of other texts.
+
+Two places need them: the Challenger of a small model must answer with a span
+of its document and gets wrong options from other documents, and cloze items
+for evaluation are built from held-out documents. Rules instead of a tagger:
+they are fast, the same everywhere, and need no model. They are written for
+languages that mark names with capitals and words with spaces.
+"""
+
+from __future__ import annotations
+
+import random
+import re
+from bisect import bisect_left, bisect_right
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+Kind = Literal["date", "year", "quantity", "number", "name", "term"]
+
+_MONTH = r"(?:January|February|March|April|May|June|July|August|September|October|November|December)"
+_NUMBER = r"\d+(?:,\d{3})*(?:\.\d+)?"
+_UNIT = (
+    r"(?:%|percent|(?:thousand|million|billion|trillion)(?: (?:people|inhabitants|dollars|years))?"
+    r"|(?:sq(?:uare)? )?(?:km|kilometers?|kilometres?|miles?|m|meters?|metres?|feet|ft|cm|mm)|kg|g|tons?|tonnes?"
+    r"|years?(?: old)?|days?|hours?|minutes?|seconds?|degrees?|bytes?|[KMGT]?i?B|bits?|Hz|[kMG]Hz|W|kW|MW|V)"
+)
+_CAPITAL = r"[A-Z\u00c0-\u00de][\w'\u2019.-]*[\w]"
+_RULES: tuple[tuple[Kind, re.Pattern[str]], ...] = (
+    ("date", re.compile(rf"\b(?:\d{{1,2}} {_MONTH}(?: \d{{4}})?|{_MONTH} \d{{1,2}}(?:, \d{{4}})?|{_MONTH} \d{{4}})\b")),
+    ("quantity", re.compile(rf"(?:[$€£]\s?{_NUMBER}(?: {_UNIT})?|(?<![\w.]){_NUMBER} ?{_UNIT})(?!\w)")),
+    ("year", re.compile(r"(?<![\w.,$-])(?:1\d{3}|20\d{2})(?![\w,%]|\.\d)")),
+    ("number", re.compile(rf"(?<![\w.,$-]){_NUMBER}(?![\w%]|\.\d|,\d)")),
+    ("name", re.compile(rf"\b{_CAPITAL}(?: (?:(?:of|the|and|de|la|el|al|du|von|da) ){{0,2}}{_CAPITAL}){{0,4}}")),
+    ("term", re.compile(r"(?<![\w'\u2019-])[a-z][a-z-]{2,}(?: [a-z][a-z-]{2,}){0,2}(?![\w'\u2019])")),
+)
+_SENTENCE_START = re.compile(r"(?:^|[.!?:]\s+|\n\s*)$")
+_STOP = frozenset(
+    """a about above after again against all almost along also although always am among an and another any are around as
+    at back be became because become been before began being below between both but by called came can cannot could did
+    do does doing done down due during each either else ended even ever every few first following for former found from
+    further gave get given gone had has have having he hence her here him his how however i if in include included
+    including into is it its itself just know known large largest last later latter least led less like made main mainly
+    make many may me might more most mostly much must my near nearly neither never new next no nor not now of off often
+    old on once one only onto or other others our out over own part per perhaps rather remain remained remains same saw
+    second several shall she should since small smaller so some soon still such take taken than that the their them then
+    there these they third this those though three through throughout thus to together too took toward towards two under
+    until up upon us use used uses using various very via was we well went were what when where whether which while who
+    whom whose why will with within without would year years yet you your""".split()
+)
+_VERBISH = re.compile(r"(?:ed|ing|ly)$")
+
+
+@dataclass(frozen=True)
+class Span:
+    """A piece of a text: `text[start:end]`, of one kind."""
+
+    text: str
+    kind: Kind
+    start: int
+    end: int
+
+
+def find_spans(text: str) -> list[Span]:
+    """Every answer-like span of `text`, in order, none overlapping another.
+
+    Kinds are tried from the most to the least specific, so "5 July 1962" is
+    one date and not a number and a year.
+    """
+    taken = bytearray(len(text))
+    spans: list[Span] = []
+    for kind, rule in _RULES:
+        for start, end in _candidates(kind, rule, text):
+            if end > start and not any(taken[start:end]):
+                taken[start:end] = b"\x01" * (end - start)
+                spans.append(Span(text[start:end], kind, start, end))
+    return sorted(spans, key=lambda span: span.start)
+
+
+def _candidates(kind: Kind, rule: re.Pattern[str], text: str) -> Iterator[tuple[int, int]]:
+    for match in rule.finditer(text):
+        if kind == "name":
+            yield _trim_name(text, match.start(), match.end())
+        elif kind == "term":
+            yield from _split_terms(match)
+        else:
+            yield match.start(), match.end()
+
+
+def _trim_name(text: str, start: int, end: int) -> tuple[int, int]:
+    """Drop a leading word that is capitalised only because a sentence starts there ("The Nile" -> "Nile")."""
+    at_start = bool(_SENTENCE_START.search(text[max(0, start - 4) : start]))
+    while start < end:
+        first = text[start:end].split(" ", 1)[0]
+        if first.lower() not in _STOP and not (at_start and _VERBISH.search(first)):
+            return start, end
+        start = min(end, start + len(first) + 1)
+        at_start = False
+    return start, start
+
+
+def _split_terms(match: re.Match[str]) -> Iterator[tuple[int, int]]:
+    """Cut a run of lower-case words at words that carry no meaning of their own, or look like verbs or adverbs."""
+    start = end = -1
+    for word in re.finditer(r"\S+", match.group()):
+        if word.group() in _STOP or _VERBISH.search(word.group()):
+            if start >= 0:
+                yield match.start() + start, match.start() + end
+            start = -1
+        else:
+            start = word.start() if start < 0 else start
+            end = word.end()
+    if start >= 0:
+        yield match.start() + start, match.start() + end
+
+
+class SpanIndex:
+    """The spans of many documents, by kind and length, to draw wrong options from."""
+
+    def __init__(self, documents: Iterable[tuple[str, str]]) -> None:
+        """Index `(document id, text)` pairs."""
+        entries: dict[Kind, set[tuple[int, str, str]]] = defaultdict(set)
+        for document_id, text in documents:
+            for span in find_spans(text):
+                entries[span.kind].add((len(span.text), span.text, document_id))
+        self._by_kind = {kind: sorted(found) for kind, found in entries.items()}
+
+    def draw(self, span: Span, document_id: str, text: str, k: int, rng: random.Random) -> list[str] | None:
+        """Draw `k` distinct spans like `span` from other documents.
+
+        Alike means the same kind, a length between half and twice, and the same
+        number of words give or take one. None occurs in `text`, the span's own
+        document, so none is right by accident there.
+
+        Returns:
+            The spans' texts, or `None` if fewer than `k` exist.
+        """
+        entries = self._by_kind.get(span.kind, [])
+        low = bisect_left(entries, (len(span.text) // 2, "", ""))
+        high = bisect_right(entries, (len(span.text) * 2 + 1, "", ""))
+        own, words = text.casefold(), span.text.count(" ")
+        seen, drawn = {span.text.casefold()}, list[str]()
+        for index in rng.sample(range(low, high), min(high - low, 40 * k)):
+            _, candidate, source = entries[index]
+            folded = candidate.casefold()
+            if source == document_id or folded in seen or folded in own or abs(candidate.count(" ") - words) > 1:
+                continue
+            seen.add(folded)
+            drawn.append(candidate)
+            if len(drawn) == k:
+                return drawn
+        return None
