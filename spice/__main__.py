@@ -1,0 +1,6 @@
+"""`python -m spice` is the `spice` command."""
+
+from spice.cli import main
+
+if __name__ == "__main__":
+    main()
