@@ -1,0 +1,60 @@
+"""One attention function for packed trees, in rollout and in training alike.
+
+Two differences to transformers' own `sdpa`: the mask always comes from the
+caller (a tree is not causal in the order of its tokens), and grouped query
+heads are folded into the query length instead of repeating keys and values,
+which on a CPU saves most of the memory traffic of decoding.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+
+NAME = "spice_tree"
+
+
+def tree_attention(
+    module: torch.nn.Module,
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    attention_mask: torch.Tensor | None,
+    scaling: float | None = None,
+    dropout: float = 0.0,
+    **_: Any,
+) -> tuple[torch.Tensor, None]:
+    """Scaled dot-product attention under an explicit mask.
+
+    Args:
+        module: the attention layer; unused, part of transformers' interface.
+        query: shape [rows, heads, queries, head size].
+        key: shape [rows, key heads, keys, head size]; heads are a multiple of key heads.
+        value: shape of `key`.
+        attention_mask: boolean, shape [rows or 1, 1, queries, keys], true where a query sees a key.
+        scaling: factor on the scores; head size ** -0.5 if none.
+        dropout: probability of dropping a score; self-play trains without.
+
+    Returns:
+        Shape [rows, queries, heads, head size], and no weights.
+    """
+    del module
+    if attention_mask is None:
+        raise ValueError("tree attention needs an explicit mask")
+    rows, heads, queries, size = query.shape
+    groups = heads // key.shape[1]
+    mask = attention_mask.expand(attention_mask.shape[0], groups, queries, -1).flatten(1, 2)[:, None]
+    folded = query.reshape(rows, key.shape[1], groups * queries, size)
+    out = F.scaled_dot_product_attention(folded, key, value, attn_mask=mask, dropout_p=dropout, scale=scaling)
+    return out.reshape(rows, heads, queries, size).transpose(1, 2).contiguous(), None
+
+
+def register() -> None:
+    """Make the function known to transformers under `NAME`; doing it twice is harmless."""
+    from transformers import AttentionInterface, AttentionMaskInterface
+    from transformers.masking_utils import sdpa_mask
+
+    AttentionInterface.register(NAME, tree_attention)
+    AttentionMaskInterface.register(NAME, sdpa_mask)

@@ -1,0 +1,89 @@
+"""Find the policy's base model: a built-in one, a folder, a checkpoint of the store, or a hub id."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+from spice.config import ModelConfig
+from spice.errors import ModelError
+from spice.models import smollm2, tiny
+from spice.store import artifacts
+from spice.store.base import ObjectStore
+
+_BUILDERS: dict[str, Callable[[Path], None]] = {"tiny": tiny.build, "smollm2-135m-instruct": smollm2.build}
+_HUB_FILES = ["*.json", "*.safetensors", "*.jinja", "tokenizer.model", "*.txt"]
+# Raised when a builder changes what it writes, so that an old cached model is not taken for the new one.
+_BUILD = "1"
+
+
+def cache_folder() -> Path:
+    """The user's cache for models: `$SPICE_CACHE`, else `$XDG_CACHE_HOME/spice`, else `~/.cache/spice`."""
+    explicit = os.environ.get("SPICE_CACHE")
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(explicit) if explicit else Path(base) / "spice"
+
+
+def locate(config: ModelConfig, store: ObjectStore | None = None) -> Path:
+    """Return a local folder in Hugging Face layout that holds the model `config` names.
+
+    Built-in models are made once and cached; checkpoints are downloaded from
+    `store` and verified; hub ids are fetched without any code files.
+
+    Raises:
+        ModelError: there is no such model, and what to do.
+    """
+    name = config.name
+    if name in _BUILDERS:
+        return _cached(f"{name}-{_BUILD}", _BUILDERS[name])
+    if name.startswith("checkpoints/"):
+        return checkpoint_folder(name, store)
+    if Path(name).is_dir():
+        return Path(name)
+    return _from_hub(config)
+
+
+def checkpoint_folder(ref: str, store: ObjectStore | None) -> Path:
+    """Return a local, verified copy of the checkpoint `ref`."""
+    if store is None:
+        raise ModelError(f"{ref} lies in a store, and none is configured.")
+    return _cached(ref, lambda folder: _download(store, ref, folder))
+
+
+def _download(store: ObjectStore, ref: str, folder: Path) -> None:
+    artifacts.download(store, ref, folder)
+
+
+def _cached(name: str, build: Callable[[Path], None]) -> Path:
+    target = cache_folder() / "models" / name
+    if (target / "config.json").exists():
+        return target
+    target.parent.mkdir(parents=True, exist_ok=True)
+    work = Path(tempfile.mkdtemp(prefix=".building-", dir=target.parent))
+    try:
+        build(work)
+        try:
+            work.replace(target)
+        except OSError:
+            # Another process was first; its folder is as good as ours.
+            if not (target / "config.json").exists():
+                raise
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+    return target
+
+
+def _from_hub(config: ModelConfig) -> Path:
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+
+    try:
+        return Path(snapshot_download(config.name, revision=config.revision, allow_patterns=_HUB_FILES))
+    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
+        names = ", ".join(sorted(_BUILDERS))
+        raise ModelError(
+            f"No model {config.name!r}: it is not built in ({names}), not a folder, and the hub did not give it: {error}"
+        ) from error

@@ -1,0 +1,1 @@
+"""Engines that generate text with the policy's weights."""

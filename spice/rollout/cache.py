@@ -1,0 +1,82 @@
+"""A key-value cache in which all continuations of a prompt share the prompt's entries."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from transformers.cache_utils import Cache, CacheLayerMixin
+
+
+class TreeLayer(CacheLayerMixin):  # type: ignore[misc]
+    """Keys and values of one layer in buffers that grow by doubling, so that a step copies nothing."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.used = 0
+
+    def lazy_initialization(self, key_states: torch.Tensor, value_states: torch.Tensor) -> None:
+        """Allocate empty buffers of the right shape."""
+        rows, heads, _, size = key_states.shape
+        self.keys = key_states.new_empty(rows, heads, 0, size)
+        self.values = value_states.new_empty(rows, heads, 0, size)
+        self.is_initialized = True
+
+    def update(
+        self, key_states: torch.Tensor, value_states: torch.Tensor, *_: Any, **__: Any
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Append entries, shape [rows, key heads, new, head size], and return all there are."""
+        if not self.is_initialized:
+            self.lazy_initialization(key_states, value_states)
+        end = self.used + key_states.shape[2]
+        if end > self.keys.shape[2]:
+            self.reserve(max(end, 2 * self.used))
+        self.keys[:, :, self.used : end] = key_states
+        self.values[:, :, self.used : end] = value_states
+        self.used = end
+        return self.keys[:, :, :end], self.values[:, :, :end]
+
+    def reserve(self, capacity: int) -> None:
+        """Make room for `capacity` entries."""
+        for name in ("keys", "values"):
+            old = getattr(self, name)
+            new = old.new_empty(*old.shape[:2], capacity, old.shape[3])
+            new[:, :, : self.used] = old[:, :, : self.used]
+            setattr(self, name, new)
+
+    def select(self, rows: torch.Tensor) -> None:
+        """Keep only these rows."""
+        self.keys, self.values = self.keys[rows], self.values[rows]
+
+    def get_seq_length(self) -> int:
+        """Return the number of entries."""
+        return self.used
+
+    def get_mask_sizes(self, query_length: int) -> tuple[int, int]:
+        """Return how many keys a query sees at most, and the offset of the first."""
+        return self.used + query_length, 0
+
+    def get_max_length(self) -> int:
+        """Return -1: there is no limit."""
+        return -1
+
+
+class TreeCache(Cache):  # type: ignore[misc]
+    """One `TreeLayer` per layer of the model."""
+
+    def __init__(self, layers: int) -> None:
+        super().__init__(layers=[TreeLayer() for _ in range(layers)])
+
+    def expanded(self, rows: int) -> TreeCache:
+        """Return a copy of a one-row cache with its row repeated."""
+        copy = TreeCache(len(self.layers))
+        for source, target in zip(self.layers, copy.layers, strict=True):
+            target.keys = source.keys[:, :, : source.used].expand(rows, -1, -1, -1).clone()
+            target.values = source.values[:, :, : source.used].expand(rows, -1, -1, -1).clone()
+            target.used, target.is_initialized = source.used, True
+        return copy
+
+    def select(self, rows: torch.Tensor) -> None:
+        """Keep only these rows in every layer."""
+        for layer in self.layers:
+            layer.select(rows)
