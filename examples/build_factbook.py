@@ -50,14 +50,22 @@ ACRONYMS = set(
     RPT SAA SACU SEZ SFOR SISI SNB SNPC SNS SWAPO SWF SYRIZA TAAF TAPI TARP TFC TFG TFG-ARS TFP TFUE TNG TPP TRNC TUE
     UAE UK UK-US UN UNAMID UNGA UNITA UNM UNMIK UNMIT UNSC US USSR VAT VII VIII WMD WTO YPF ZANU-PF""".split()
 )
-NOT_A_GROUP = re.compile(r"\b(?:other|unspecified|none|no|not|non|less|than|about|over|more|approximately|undeclared|unknown|almost)\b")
+NOT_A_GROUP = re.compile(
+    r"\b(?:other|unspecified|none|no|not|non|less|than|about|over|more|approximately|undeclared|unknown|almost)\b"
+)
 ABBREVIATION = re.compile(r"(?:\b(?:[A-Z]|Gen|Col|Lt|Maj|Capt|Dr|Mr|Mrs|Ms|St|Sr|Jr|ca|c|approx|No|vs)|\.[A-Za-z])\.$")
 TERRAIN_NOUN = re.compile(
     r"(?:(?:a|an|the|two|three|four|five|six|eight|nine|some|vast|narrow|coastal|central|large|small|high|eastern|western"
     r"|upland|interior|broad|extensive|barren|open|undulating|alpine|coral|volcanic) |\w+s\b(?<!various)"
     r"|(?:\w+ )?(?:desert|plateau|plains?|mountains?|islands?|hills|highlands|atolls?|savanna)\b)(?!and low)"
 )
-TERRAIN_VERB = re.compile(r"\b(?:rises?|slopes?|dominates?|extends?|covers?|merges?|reaches|has|have|is|are|with .* with)\b")
+TERRAIN_VERB = re.compile(
+    r"\b(?:var(?:y|ies)|volcanic with|volcanic in|volcanic origin|relatively|rises?|slopes?|dominates?|extends?|covers?"
+    r"|merges?|reaches|borders|consists?|has|have|is|are|with .* with)\b|^mountainous with"
+)
+FORM = re.compile(
+    r"(?:republic|monarchy|democracy|state|federation|emirate|sultanate|confederation|dictatorship|realm)\b"
+)
 GROUP_OF = re.compile(r"^(?:a )?(group of|chain of|archipelago|islands?\b|island group|atolls?\b|two )")
 
 
@@ -90,11 +98,15 @@ def render(name: str, facts: dict[str, Any]) -> str:
         prose(facts, "Introduction", "Background"),
         " ".join(geography(country, facts)),
         " ".join(people(country, facts)),
-        " ".join(government(country, facts)),
-        " ".join(symbols(country, facts)),
+        *grouped([*government(country, facts)], [*symbols(country, facts)]),
         " ".join([prose(facts, "Economy", "Economy - overview", words=45), *economy(country, facts)]),
     ]
     return "\n\n".join([f"# {name}", *(p.strip() for p in paragraphs if p.strip())]) + "\n"
+
+
+def grouped(first: list[str], second: list[str]) -> list[str]:
+    """Two paragraphs, or one where either is too short to stand alone."""
+    return [" ".join([*first, *second])] if min(len(first), len(second)) < 3 else [" ".join(first), " ".join(second)]
 
 
 def geography(country: str, facts: dict[str, Any]) -> Iterator[str]:
@@ -104,21 +116,30 @@ def geography(country: str, facts: dict[str, Any]) -> Iterator[str]:
         yield location(country, place)
     if area := note(facts, section, "Area", "total"):
         yield f"The total area of {country} is {square(area)}."
-    borders = [expand(re.sub(r"\s[\d,.]+ km.*", "", item)) for item in items(note(facts, section, "Land boundaries", "border countries"))]
+    borders = [
+        expand(re.sub(r"\s[\d,.]+ km.*", "", item))
+        for item in items(note(facts, section, "Land boundaries", "border countries"))
+    ]
     if borders:
-        yield f"The neighbors of {country} by land are {enumerate_words(borders, 10)}." if len(borders) > 1 else (
-            f"The only neighbor of {country} by land is {borders[0]}."
+        yield (
+            f"The neighbors of {country} by land are {enumerate_words(borders, 10)}."
+            if len(borders) > 1
+            else (f"The only neighbor of {country} by land is {borders[0]}.")
         )
     if (coast := re.match(r"[\d,.]+ km", note(facts, section, "Coastline"))) and coast[0] != "0 km":
         yield f"The coastline of {country} is {coast[0].replace('km', 'kilometers')} long."
     if climate := clause(note(facts, section, "Climate")):
-        yield f"The climate of {country} {climate}." if climate.startswith(("varies", "ranges")) else (
-            f"The climate of {country} is {climate}."
+        yield (
+            f"The climate of {country} {climate}."
+            if climate.startswith(("varies", "ranges"))
+            else (f"The climate of {country} is {climate}.")
         )
     terrain = clause(note(facts, section, "Terrain"))
+    if TERRAIN_VERB.search(terrain):
+        terrain = ""
     if TERRAIN_NOUN.match(terrain):
         yield f"The terrain of {country} consists of {terrain}."
-    elif terrain and not TERRAIN_VERB.search(terrain):
+    elif terrain:
         yield f"The terrain of {country} is {terrain}."
     for extreme in ("highest", "lowest"):
         point = re.match(r"(.+?) (-?[\d,.]+) m\b", note(facts, section, "Elevation extremes", f"{extreme} point"))
@@ -160,7 +181,7 @@ def people(country: str, facts: dict[str, Any]) -> Iterator[str]:
 def government(country: str, facts: dict[str, Any]) -> Iterator[str]:
     """How it is governed."""
     section = "Government"
-    capital = note(facts, section, "Capital", "name")
+    capital = note(facts, section, "Capital", "name").split(" (")[0].split(";")[0]
     if capital and "none" not in capital:
         yield f"The capital of {country} is {capital}."
     long = note(facts, section, "Country name", "conventional long form")
@@ -169,14 +190,18 @@ def government(country: str, facts: dict[str, Any]) -> Iterator[str]:
     local = note(facts, section, "Country name", "local short form").split("/")[0]
     if local and local != "none" and local != country.removeprefix("the "):
         yield f"The local name of {country} is {local}."
-    independence = re.match(r"(\d{1,2} \w+ \d{4}|\d{4}) \(from ([^);]+)\)", note(facts, section, "Independence", raw=True))
+    independence = re.match(
+        r"(\d{1,2} \w+ \d{4}|\d{4}) \(from ([^);]+)\)", note(facts, section, "Independence", raw=True)
+    )
     if independence:
         yield f"{first_upper(country)} became independent from {expand(independence[2])} {on(independence[1])}."
-    if (form := clause(note(facts, section, "Government type"), words=18)) and form not in {"NA", "none"}:
+    if (form := clause(note(facts, section, "Government type"), words=18)) and FORM.search(form):
         yield f"The form of government of {country} is {indefinite(form)}."
     if status := clause(note(facts, section, "Dependency status"), words=25):
         yield f"{first_upper(country)} {'are' if plural(country) else 'is'} {indefinite(status)}."
-    holiday = re.match(r"([^,;]+), (\d{1,2} [A-Z]\w+)(?: \((\d{4})\))?", note(facts, section, "National holiday", raw=True))
+    holiday = re.match(
+        r"([^,;]+), (\d{1,2} [A-Z]\w+)(?: \((\d{4})\))?", note(facts, section, "National holiday", raw=True)
+    )
     if holiday:
         yield f"The national holiday of {country} is {holiday[1].split(' (')[0]}, celebrated on {holiday[2]}."
     legal = clause(note(facts, section, "Legal system"), words=22)
@@ -199,7 +224,8 @@ def symbols(country: str, facts: dict[str, Any]) -> Iterator[str]:
     emblem_list = items(emblems)
     if emblem_list and "national" not in emblems:
         verb = "symbols of {} are" if len(emblem_list) > 1 else "symbol of {} is"
-        yield f"The national {verb.format(country)} the {enumerate_words([e.removeprefix('the ') for e in emblem_list], 3)}."
+        emblem_list = [emblem.removeprefix("the ") for emblem in emblem_list]
+        yield f"The national {verb.format(country)} the {enumerate_words(emblem_list, 3)}."
     if color_list := items(colors):
         yield f"The national colors of {country} are {enumerate_words(color_list, 5)}."
     anthem = re.match(r'"([^"]+)"(?: \(([^)]+)\))?', note(facts, section, "National anthem", "name", raw=True))
@@ -216,7 +242,9 @@ def symbols(country: str, facts: dict[str, Any]) -> Iterator[str]:
 def economy(country: str, facts: dict[str, Any]) -> Iterator[str]:
     """What it makes, sells and pays with."""
     section = "Economy"
-    currency = re.match(r"(.+?)(?: \([A-Z]{3}\)| \(.*?\))? per (?:US )?dollar", note(facts, section, "Exchange rates", raw=True))
+    currency = re.match(
+        r"(.+?)(?: \([A-Z]{3}\)| \(.*?\))? per (?:US )?dollar", note(facts, section, "Exchange rates", raw=True)
+    )
     if currency:
         yield f"Prices in {country} are paid in {currency[1]}."
     for label, field, most in (
@@ -235,11 +263,13 @@ def economy(country: str, facts: dict[str, Any]) -> Iterator[str]:
 
 def languages(country: str, value: str) -> Iterator[str]:
     """Official languages first, then the others."""
-    value = value.split(" note")[0]
-    listed = [part for part in split_list(value) if "unspecified" not in part and not part.startswith(("other", "none"))]
+    value = value.split(" note", maxsplit=1)[0]
+    listed = [
+        part for part in split_list(value) if "unspecified" not in part and not part.startswith(("other", "none"))
+    ]
     official = [bare(part) for part in listed if "official" in part and ":" not in part]
     others = [bare(part) for part in listed if "official" not in part and ":" not in part]
-    others = [part for part in others if part and len(part.split()) <= 4]
+    others = [part for part in others if part and len(part.split()) <= 4 and "languages" not in part]
     if official:
         noun = "official language of {} is" if len(official) == 1 else "official languages of {} are"
         yield f"The {noun.format(country)} {enumerate_words(official, 5)}."
@@ -254,15 +284,15 @@ def cities(country: str, value: str) -> Iterator[str]:
     found = re.findall(r"([A-Z][^;()\d]+?)(?: \(capital\))? ([\d.,]+(?: million)?)(?=;| \(|$)", value)
     year = re.search(r"\((20\d\d)\)", value)
     if found and year:
-        listed = [f"{title(city)} ({size} people)" for city, size in found]
+        listed = [f"{city.title() if city.isupper() else city} ({size} people)" for city, size in found]
         noun = "largest city of {} was" if len(listed) == 1 else "largest cities of {} were"
         yield f"In {year[1]} the {noun.format(country)} {enumerate_words(listed, 4)}."
 
 
 def location(country: str, place: str) -> str:
-    """One sentence from "Oceania, island in the South Pacific Ocean, south of ...".""" ""
+    """One sentence from "Oceania, island in the South Pacific Ocean, south of ..."."""
     subject, verb = first_upper(country), "are" if plural(country) else "is"
-    place = re.sub(r" - .*? -", "", place.split(";")[0])
+    place = re.sub(r" - .*? -", "", place.split(";", maxsplit=1)[0])
     region, _, rest = place.partition(", ")
     region = region if region[0].isupper() else place
     if region == place and not place[0].isupper():
@@ -271,7 +301,9 @@ def location(country: str, place: str) -> str:
     if rest.startswith(("islands", "two ", "three ")):
         return f"{subject} {'consist' if plural(country) else 'consists'} of {rest}."
     if GROUP_OF.match(rest):
-        return f"{subject} {verb} {indefinite(rest) if rest.startswith(('island ', 'group', 'chain', 'archi')) else rest}."
+        return (
+            f"{subject} {verb} {indefinite(rest) if rest.startswith(('island ', 'group', 'chain', 'archi')) else rest}."
+        )
     return f"{subject} {verb} in {region}{f', {rest}' if rest else ''}."
 
 
@@ -281,7 +313,7 @@ def note(facts: dict[str, Any], *path: str, raw: bool = False) -> str:
     for key in path:
         node = node.get(key) if isinstance(node, dict) else None
     node = node.get("text") if isinstance(node, dict) else None
-    text = re.sub(r"\s+", " ", node or "").replace("++", "").strip()
+    text = re.sub(r"\s+", " ", node or "").replace("++", "").replace("\u2019", "'").strip()
     return text if raw else remarks_removed(text)
 
 
@@ -294,7 +326,9 @@ def remarks_removed(text: str) -> str:
 
 def prose(facts: dict[str, Any], section: str, field: str, words: int = PROSE_WORDS) -> str:
     """The first sentences of a running text, at most `words` words but at least one sentence."""
-    text = " ".join(title(word) for word in note(facts, section, field, raw=True).split())
+    text = " ".join(title(word) for word in note(facts, section, field, raw=True).split()).replace(" ,", ",")
+    if not text[:1].isupper():
+        return ""
     kept: list[str] = []
     for sentence in sentences(text):
         if kept and sum(len(s.split()) for s in kept) + len(sentence.split()) > words:
@@ -328,7 +362,10 @@ def title(word: str) -> str:
 def items(value: str) -> list[str]:
     """The entries of a list, without remarks in brackets, shares and the catch-all "other"."""
     listed = [bare(part) for part in split_list(value)]
-    return [expand(part) for part in listed if part and not re.match(r"(?:other|NEGL|NA\b|none|unspecified|note)", part)]
+    listed = [part for part in listed if len(part.split()) <= 6]
+    return [
+        expand(part) for part in listed if part and not re.match(r"(?:other|NEGL|NA\b|none|unspecified|note)", part)
+    ]
 
 
 def split_list(value: str) -> list[str]:
@@ -370,7 +407,9 @@ def enumerate_words(words: list[str], most: int) -> str:
 
 def expand(text: str) -> str:
     """Short names that only the source uses."""
-    text = {"NZ": "New Zealand", "UAE": "the United Arab Emirates", "DRC": "the Democratic Republic of the Congo"}.get(text, text)
+    text = {"NZ": "New Zealand", "UAE": "the United Arab Emirates", "DRC": "the Democratic Republic of the Congo"}.get(
+        text, text
+    )
     if WITH_ARTICLE.fullmatch(text) and not text.startswith("the "):
         return f"the {text}"
     text = re.sub(r"^US$|\bthe US\b", "the United States", text)
@@ -389,12 +428,16 @@ def on(date: str) -> str:
 
 def article(name: str) -> str:
     """Oceans, seas and gulfs take an article."""
-    return f"the {name}" if re.search(r"(?:Ocean|Sea|Gulf|River|Strait)$", name) and not name.startswith("the ") else name
+    return (
+        f"the {name}" if re.search(r"(?:Ocean|Sea|Gulf|River|Strait)$", name) and not name.startswith("the ") else name
+    )
 
 
 def indefinite(noun: str) -> str:
     """The noun with "a" or "an", unless it has a determiner."""
-    if re.match(r"(?:a|an|the|one|two|three|part|in|under|Crown|islands) ", noun) or re.match(r"\w+s\b", noun.split(" ")[0] + "."):
+    if re.match(r"(?:a|an|the|one|two|three|part|in|under|Crown|islands) ", noun) or re.match(
+        r"\w+s\b", noun.split(" ", maxsplit=1)[0] + "."
+    ):
         return noun
     return f"{'an' if noun[0].lower() in 'aeio' and not noun.startswith(('one', 'uni')) else 'a'} {noun}"
 
