@@ -1,0 +1,48 @@
+"""The process that runs Math-Verify, so that hostile expressions hang or crash it and not the caller.
+
+Run as `python -m spice.selfplay.mathworker SECONDS BYTES`: one JSON line in
+(`[gold, answer]`), one JSON line out (`true` or `false`), after a first line
+that says whether Math-Verify could be loaded (`"ready"`, or the reason).
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import resource
+import signal
+import sys
+
+
+def main(seconds: float, memory: int) -> None:
+    """Answer comparisons until standard input ends.
+
+    Args:
+        seconds: processor time for one comparison; past it the kernel ends the
+            process. Processor time, so that a busy machine does not turn right
+            answers into wrong ones and a run stays repeatable.
+        memory: most bytes of address space.
+    """
+    replies = sys.stdout
+    sys.stdout = sys.stderr
+    logging.disable()
+    try:
+        from math_verify import parse, verify
+    except ImportError as error:
+        print(json.dumps(str(error)), file=replies, flush=True)
+        return
+    resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
+    print(json.dumps("ready"), file=replies, flush=True)
+    for line in sys.stdin:
+        gold, answer = json.loads(line)
+        # SIGPROF keeps its default action: it also ends a process that is stuck inside C code.
+        signal.setitimer(signal.ITIMER_PROF, seconds)
+        equal = verify(
+            parse(f"${gold}$", parsing_timeout=None), parse(f"${answer}$", parsing_timeout=None), timeout_seconds=None
+        )
+        signal.setitimer(signal.ITIMER_PROF, 0.0)
+        print(json.dumps(bool(equal)), file=replies, flush=True)
+
+
+if __name__ == "__main__":
+    main(float(sys.argv[1]), int(sys.argv[2]))

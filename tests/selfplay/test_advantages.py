@@ -1,0 +1,50 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from spice.selfplay.advantages import drgrpo_advantages
+from spice.selfplay.rewards import challenger_reward, reasoner_rewards
+
+rewards = st.lists(st.floats(-10, 10), min_size=1, max_size=50)
+
+
+@given(rewards)
+def test_sum_to_zero(values):
+    assert drgrpo_advantages(values).sum() == pytest.approx(0.0, abs=1e-9)
+
+
+@given(rewards, st.floats(-10, 10))
+def test_a_constant_added_to_all_rewards_changes_nothing(values, shift):
+    shifted = drgrpo_advantages(np.asarray(values) + shift)
+
+    np.testing.assert_allclose(shifted, drgrpo_advantages(values), atol=1e-9)
+
+
+@given(rewards, st.floats(0.1, 10))
+def test_scale_of_the_rewards_is_kept(values, scale):
+    """No division by the standard deviation: that is what DrGRPO takes out of GRPO."""
+    np.testing.assert_allclose(
+        drgrpo_advantages(np.asarray(values) * scale), drgrpo_advantages(values) * scale, atol=1e-9
+    )
+
+
+def test_empty_batch_has_no_advantages():
+    assert drgrpo_advantages([]).shape == (0,)
+
+
+def test_hand_computed_iteration():
+    """Two documents, G = 4, two attempts kept each.
+
+    Document 1: a task with 2 of 4 right and an invalid attempt; document 2: tasks with 1 and 4 of 4 right.
+    p = 1/2 -> 1; p = 1/4: exp(-(0.1875 - 0.25)^2 / 0.02) = exp(-0.1953125); p = 1: exp(-0.0625 / 0.02) = exp(-3.125).
+    """
+    answers = [[True, True, False, False], None, [True, False, False, False], [True] * 4]
+    challenger = [challenger_reward(correct) for correct in answers]
+    np.testing.assert_allclose(challenger, [1.0, -0.1, 0.822578, 0.043937], atol=1e-6)
+    # mean = (1 - 0.1 + 0.822578 + 0.043937) / 4 = 0.441629
+    np.testing.assert_allclose(drgrpo_advantages(challenger), [0.558371, -0.541629, 0.380949, -0.397692], atol=2e-6)
+
+    # The Reasoner trains on the first task of document 1 and the first of document 2: 3 of 8 right, mean 0.375.
+    reasoner = np.concatenate([reasoner_rewards(answers[0]), reasoner_rewards(answers[2])])
+    assert drgrpo_advantages(reasoner).tolist() == [0.625, 0.625, -0.375, -0.375, 0.625, -0.375, -0.375, -0.375]
