@@ -1,0 +1,142 @@
+"""Multiple choice from held-out documents, built by code: no model writes or sees an item.
+
+A span of a sentence is blanked, and the wrong options are like spans of *other*
+held-out documents, so an option cannot be found by its kind or length. It works
+for any folder of documents; where a folder offers few usable sentences, there
+are few items, and every figure states its n.
+"""
+
+from __future__ import annotations
+
+import random
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from spice.evaluation.items import Item, Segment, Suite
+from spice.evaluation.sentences import split_sentences
+from spice.selfplay.answers import contains, normalise
+from spice.selfplay.types import Task
+from spice.text.spans import Span, SpanIndex, find_spans
+
+BLANK = "____"
+STEM = "Which option fills the blank? {sentence}"
+OPTIONS = 4
+_MIN_WORDS, _MAX_WORDS = 6, 45
+_PER_DOCUMENT = 12
+_NO_SUBJECT = re.compile(
+    r"^(?:it|its|he|his|she|her|they|their|these|those|this|that|here|there|such|both|we|our|i|my|you|your)\b", re.I
+)
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A sentence that can become an item.
+
+    Attributes:
+        document_id: where it stands.
+        sentence: the sentence, blanked, with the document's title before it if it does not name its subject.
+        answer: what was blanked.
+        distractors: three like spans of other documents.
+        original: the sentence as it stands in the document.
+    """
+
+    document_id: str
+    sentence: str
+    answer: str
+    distractors: tuple[str, ...]
+    original: str
+
+
+def find_candidates(segments: Sequence[Segment], rng: random.Random) -> Iterator[Candidate]:
+    """Draw candidates, one per document in turn, so that they spread over as many documents as possible.
+
+    Lazy: a document's later sentences are looked at only when every other
+    document has had its turn. At most twelve come from one document.
+    """
+    documents: dict[str, list[Segment]] = defaultdict(list)
+    for segment in segments:
+        documents[segment.document_id].append(segment)
+    index = SpanIndex((segment.document_id, segment.text) for segment in segments)
+    order = sorted(documents)
+    rng.shuffle(order)
+    queues = [_of_document(documents[document_id], index, random.Random(rng.getrandbits(64))) for document_id in order]
+    for _ in range(_PER_DOCUMENT):
+        live = []
+        for queue in queues:
+            candidate = next(queue, None)
+            if candidate is not None:
+                live.append(queue)
+                yield candidate
+        queues = live
+
+
+def build_suite(candidates: Iterable[Candidate], rng: random.Random, name: str = "cloze") -> Suite:
+    """Turn candidates into items; the right option stands equally often at each position."""
+    chosen = list(candidates)
+    positions = [i % OPTIONS for i in range(len(chosen))]
+    rng.shuffle(positions)
+    items = []
+    for number, (candidate, position) in enumerate(zip(chosen, positions, strict=True)):
+        options = list(candidate.distractors)
+        rng.shuffle(options)
+        options.insert(position, candidate.answer)
+        task = Task(
+            format="multiple_choice",
+            question=STEM.format(sentence=candidate.sentence),
+            answer=candidate.answer,
+            options=tuple(options),
+        )
+        items.append(Item(f"{name}-{number:04d}", candidate.document_id, task, candidate.original))
+    return Suite(name, "cloze", tuple(items))
+
+
+def _of_document(segments: list[Segment], index: SpanIndex, rng: random.Random) -> Iterator[Candidate]:
+    """One document's candidates, one per sentence, in random order; common nouns are blanked only as a last resort."""
+    whole = "\n".join(segment.text for segment in segments)
+    sentences = [(segment, sentence) for segment in segments for sentence in split_sentences(segment.text)]
+    rng.shuffle(sentences)
+    used: set[str] = set()
+    for terms in (False, True):
+        for segment, sentence in sentences:
+            if sentence in used or not _MIN_WORDS <= len(sentence.split()) <= _MAX_WORDS:
+                continue
+            candidate = _blank(segment, sentence, whole=whole, index=index, rng=rng, terms=terms)
+            if candidate is not None:
+                used.add(sentence)
+                yield candidate
+
+
+def _blank(
+    segment: Segment, sentence: str, *, whole: str, index: SpanIndex, rng: random.Random, terms: bool
+) -> Candidate | None:
+    spans = find_spans(sentence)
+    wanted = [span for span in spans if (span.kind == "term") == terms]
+    rng.shuffle(wanted)
+    for span in wanted:
+        blanked = sentence[: span.start] + BLANK + sentence[span.end :]
+        shown = _name_subject(blanked, segment.title.strip(), span, spans)
+        if shown is None or contains(shown, span.text):
+            continue
+        distractors = index.draw(span, segment.document_id, whole, OPTIONS - 1, rng)
+        if distractors is None or not _distinct(span.text, distractors, shown):
+            continue
+        return Candidate(segment.document_id, shown, span.text, tuple(distractors), sentence)
+    return None
+
+
+def _name_subject(blanked: str, title: str, span: Span, spans: list[Span]) -> str | None:
+    """The blanked sentence such that it makes sense alone, or `None` if it cannot."""
+    if title and title.casefold() in blanked.casefold():
+        return blanked
+    names = any(other.kind == "name" and other != span for other in spans)
+    if names and not _NO_SUBJECT.match(blanked):
+        return blanked
+    return f"{title}: {blanked}" if title else None
+
+
+def _distinct(answer: str, distractors: Sequence[str], shown: str) -> bool:
+    """Whether the verifier can tell all options apart, and none stands in the sentence already."""
+    options = {normalise(option) for option in (answer, *distractors)} - {""}
+    return len(options) == OPTIONS and not any(contains(shown, option) for option in distractors)
