@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Protocol
 
@@ -20,7 +21,6 @@ class ObjectInfo:
 
     key: str
     size: int
-    etag: str
     modified: float
 
 
@@ -73,4 +73,20 @@ class ObjectStore(Protocol):
 
         Returns the new etag. Raises `ConflictError` if another writer was first.
         """
+        ...
+
+    def leftovers(self) -> Iterator[ObjectInfo]:
+        """What unfinished writes hold, whether still under way or killed; not among the objects of `list`."""
+        ...
+
+    def remove_leftover(self, key: str) -> None:
+        """Remove one of `leftovers`."""
+        ...
+
+    def keeps_versions(self) -> bool:
+        """Whether an object that is replaced or deleted can be brought back."""
+        ...
+
+    def refuses_deletion(self, key: str, until: datetime) -> bool:
+        """Write an object under `key`, locked until `until`, and try to delete it: whether that was refused."""
         ...

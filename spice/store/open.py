@@ -1,0 +1,86 @@
+"""From configuration and environment to a store."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from spice.config import StoreConfig
+from spice.errors import ConfigError
+from spice.store.base import ObjectStore
+from spice.store.folder import FolderStore
+from spice.store.keys import check_key
+
+_AMAZON = "s3.amazonaws.com"
+_CONNECT_SECONDS = 5.0
+_READ_SECONDS = 60.0
+_RETRIES = 3
+_CONNECTIONS = 16
+
+
+def open_store(config: StoreConfig, environ: Mapping[str, str] = os.environ) -> ObjectStore:
+    """The store that `config.url` names. Nothing is made or contacted before the first use.
+
+    S3 credentials come from the environment alone: `SPICE_S3_ACCESS_KEY` and
+    `SPICE_S3_SECRET_KEY`, else `AWS_ACCESS_KEY_ID` and `AWS_SECRET_ACCESS_KEY`
+    (with `AWS_SESSION_TOKEN`).
+
+    Raises:
+        ConfigError: the address is not understood, or credentials are missing.
+    """
+    scheme, separator, rest = config.url.partition("://")
+    if not separator:
+        return FolderStore(Path(config.url))
+    if scheme == "file" and rest.startswith("/"):
+        return FolderStore(Path(rest))
+    if scheme == "s3":
+        return _open_s3(config, environ)
+    raise ConfigError(f"store.url is {config.url!r}: expected a folder, or s3://bucket/prefix.")
+
+
+def _open_s3(config: StoreConfig, environ: Mapping[str, str]) -> ObjectStore:
+    # Only those who use S3 pay for its client's import.
+    import certifi
+    import urllib3
+    from minio import Minio
+
+    from spice.store.s3 import S3Store
+
+    address = urlsplit(config.url)
+    bucket, prefix = address.netloc, address.path.strip("/")
+    if not bucket:
+        raise ConfigError(f"store.url is {config.url!r}: a bucket is missing, as in s3://bucket/prefix.")
+    if prefix:
+        check_key(prefix)
+    endpoint = config.endpoint or _AMAZON
+    if "/" in endpoint:
+        raise ConfigError(f"store.endpoint is {endpoint!r}: expected host:port; store.secure chooses TLS.")
+    access_key, secret_key, token = _credentials(environ)
+    http = urllib3.PoolManager(
+        maxsize=_CONNECTIONS,
+        timeout=urllib3.Timeout(connect=_CONNECT_SECONDS, read=_READ_SECONDS),
+        retries=urllib3.Retry(total=_RETRIES, backoff_factor=0.2, status_forcelist=[500, 502, 503, 504]),
+        ca_certs=environ.get("SSL_CERT_FILE") or certifi.where(),
+    )
+    # A region that is named spares a request for the bucket's location, which few policies allow.
+    region = config.region or ("us-east-1" if config.endpoint else None)
+    try:
+        client = Minio(endpoint, access_key, secret_key, token, config.secure, region, http)
+    except ValueError as error:
+        raise ConfigError(f"store.endpoint is {endpoint!r}: {error}.") from error
+    return S3Store(client, http, endpoint, bucket, prefix)
+
+
+def _credentials(environ: Mapping[str, str]) -> tuple[str, str, str | None]:
+    for access, secret, token in (
+        ("SPICE_S3_ACCESS_KEY", "SPICE_S3_SECRET_KEY", "SPICE_S3_SESSION_TOKEN"),
+        ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"),
+    ):
+        if environ.get(access) and environ.get(secret):
+            return environ[access], environ[secret], environ.get(token)
+    raise ConfigError(
+        "store.url names an S3 bucket, but no credentials are in the environment. "
+        "Set SPICE_S3_ACCESS_KEY and SPICE_S3_SECRET_KEY."
+    )
