@@ -20,7 +20,7 @@ from spice.evaluation.items import Grader, Item, Suite
 from spice.selfplay.answers import extract_boxed
 from spice.selfplay.types import Task, Verdict
 
-# Their oracles override the default comparison of strings. They were read: they parse JSON or numbers and evaluate nothing.
+# Their own oracles were read: they parse numbers or JSON, and evaluate nothing.
 _REVIEWED = frozenset(
     ("chain_sum", "decimal_arithmetic", "decimal_chain_sum", "dice", "number_format", "number_sorting",
      "palindrome_generation", "products", "time_intervals", "word_sorting")

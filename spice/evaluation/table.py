@@ -1,0 +1,59 @@
+"""An evaluation report as a table for people."""
+
+from __future__ import annotations
+
+from rich import box
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from spice.evaluation.schema import ContaminationFigures, EvaluationReport, PassRate, SuiteFigures
+
+_STYLES = {"better": "bold green", "not_worse": "green", "worse": "bold red", "inconclusive": "yellow"}
+
+
+def render(report: EvaluationReport) -> RenderableType:
+    """One row per suite, then why each verdict was given and whether any item stands in training text."""
+    table = Table("suite", box=box.SIMPLE)
+    for heading in ("n", "clusters", "base", "candidate", "difference", "McNemar p"):
+        table.add_column(heading, justify="right")
+    table.add_column("verdict")
+    for name, suite in report.suites.items():
+        table.add_row(Text(name), *_cells(suite), Text(_words(suite.verdict), style=_STYLES[suite.verdict]))
+    reasons = [Text(f"{name}: {_words(suite.verdict)}, {suite.reason}") for name, suite in report.suites.items()]
+    caption = Text("Brackets are 95% intervals; the difference's resamples whole clusters.", style="dim")
+    return Group(table, *reasons, _contamination(report.contamination), caption)
+
+
+def _cells(suite: SuiteFigures) -> list[str]:
+    difference = suite.difference
+    return [
+        str(suite.n),
+        str(suite.clusters),
+        _rate(suite.base),
+        _rate(suite.candidate),
+        # A backslash, because rich takes square brackets for markup.
+        f"{difference.value:+.3f} \\[{difference.low:+.3f}, {difference.high:+.3f}]",
+        "< 0.001" if suite.mcnemar_p < 0.001 else f"{suite.mcnemar_p:.3f}",
+    ]
+
+
+def _rate(rate: PassRate) -> str:
+    return f"{rate.rate:.3f} \\[{rate.low:.3f}, {rate.high:.3f}]"
+
+
+def _words(verdict: str) -> str:
+    return verdict.replace("_", " ")
+
+
+def _contamination(found: ContaminationFigures) -> Text:
+    skipped = found.items - found.testable
+    note = f" ({skipped} too short to look for)" if skipped else ""
+    if not found.hits:
+        return Text(f"None of {found.testable} items stands in training text{note}.")
+    first = found.examples[0]
+    return Text(
+        f"{found.hits} of {found.testable} items stand in training text{note}, "
+        f"such as {first.suite} {first.item} in {first.where}.",
+        style="bold red",
+    )
