@@ -1,0 +1,1 @@
+"""Who did what: signing keys, signatures and the append-only ledger."""
