@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Sequence
+from functools import lru_cache
 
 from spice.selfplay.types import LETTERS
 
@@ -57,6 +58,8 @@ def normalise(text: str) -> str:
     return _ARTICLE.sub("", text)
 
 
+# A document is searched for the answer and the evidence of each of its tasks.
+@lru_cache(maxsize=64)
 def fold(text: str) -> str:
     """Reduce text to NFKC, folded case, plain quotes and dashes, and single spaces; nothing else is dropped."""
     return " ".join(unicodedata.normalize("NFKC", text.translate(_CHARACTERS)).casefold().split())

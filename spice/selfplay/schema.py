@@ -1,0 +1,126 @@
+"""The Challenger's full output: one JSON object, constrained while it is decoded and validated after.
+
+Validation is needed all the same: a cut-off ends the object early, and not
+every engine can enforce lengths.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from spice.selfplay.answers import choose
+from spice.selfplay.types import LETTERS, AnswerType, Task, TaskFormat
+
+# Lengths are in characters; together they stay below 2,000 tokens of English, half of the default limit.
+Quote = Annotated[str, Field(min_length=1, max_length=400)]
+Quotes = Annotated[list[Quote], Field(min_length=1, max_length=4)]
+Question = Annotated[str, Field(min_length=10, max_length=800)]
+Answer = Annotated[str, Field(min_length=1, max_length=200)]
+Solution = Annotated[str, Field(min_length=1, max_length=2000)]
+Difficulty = Literal["easy", "medium", "hard"]
+
+
+class MultipleChoiceOutput(BaseModel):
+    """A question with four options. The fields stand in the order in which they are best thought of."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    evidence: Quotes
+    question: Question
+    options: Annotated[list[Answer], Field(min_length=4, max_length=4)]
+    solution: Solution
+    letter: Literal["A", "B", "C", "D"]
+    answer: Answer
+    answer_type: Literal["string"]
+    difficulty: Difficulty
+
+
+class FreeFormOutput(BaseModel):
+    """A question whose answer is an integer, an expression or a string."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    evidence: Quotes
+    question: Question
+    solution: Solution
+    answer: Answer
+    answer_type: AnswerType
+    difficulty: Difficulty
+
+
+def challenger_schema(task_format: TaskFormat) -> dict[str, Any]:
+    """The JSON schema of the Challenger's output in this format, for constrained decoding."""
+    return _model(task_format).model_json_schema()
+
+
+def parse_full(text: str, task_format: TaskFormat) -> Task | str:
+    """Read the Challenger's output.
+
+    Text around the object (a code fence, a remark) is passed over.
+
+    Args:
+        text: what the model wrote.
+        task_format: the format that it was asked for.
+
+    Returns:
+        The task, or why there is none. Never raises on what a model wrote.
+    """
+    start = text.find("{")
+    if start < 0:
+        return "no JSON object"
+    try:
+        value, _ = json.JSONDecoder().raw_decode(text, start)
+    except (ValueError, RecursionError):
+        return "JSON cut off or malformed"
+    try:
+        output = _model(task_format).model_validate(value)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        return f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
+    return _multiple_choice(output) if isinstance(output, MultipleChoiceOutput) else _free_form(output)
+
+
+def _model(task_format: TaskFormat) -> type[MultipleChoiceOutput] | type[FreeFormOutput]:
+    return MultipleChoiceOutput if task_format == "multiple_choice" else FreeFormOutput
+
+
+def _multiple_choice(output: MultipleChoiceOutput) -> Task | str:
+    options = _without_letters(output.options)
+    right = LETTERS.index(output.letter)
+    if choose(output.answer, options) != right:
+        return "letter and answer do not name the same option"
+    return Task(
+        format="multiple_choice",
+        question=output.question.strip(),
+        answer=options[right],
+        options=tuple(options),
+        evidence=tuple(output.evidence),
+        solution=output.solution.strip(),
+        difficulty=output.difficulty,
+    )
+
+
+def _free_form(output: FreeFormOutput) -> Task:
+    return Task(
+        format="free_form",
+        question=output.question.strip(),
+        answer=output.answer.strip(),
+        answer_type=output.answer_type,
+        evidence=tuple(output.evidence),
+        solution=output.solution.strip(),
+        difficulty=output.difficulty,
+    )
+
+
+def _without_letters(options: list[str]) -> list[str]:
+    """Drop "A. ", "(B) " and the like, if every option carries its own letter: the prompt adds them."""
+    bare = [
+        match[1]
+        for letter, option in zip(LETTERS, options, strict=False)
+        if (match := re.fullmatch(rf"\s*(?:\({letter}\)|{letter}[.:)])\s*(\S.*)", option, re.DOTALL))
+    ]
+    return [option.strip() for option in (bare if len(bare) == len(options) else options)]
