@@ -98,7 +98,9 @@ class TransformersEngine:
             columns = tree.columns(visible.shape[0])
             owner = torch.tensor(columns, device=self._device)
             owners = torch.cat([owners, owner], dim=1)
-            mask = torch.cat([visible[:, None].expand(-1, owner.shape[1], -1), owners[:, None] == owner[:, :, None]], -1)
+            mask = torch.cat(
+                [visible[:, None].expand(-1, owner.shape[1], -1), owners[:, None] == owner[:, :, None]], -1
+            )
             last = torch.tensor(tree.last_tokens(columns), device=self._device)
             position = torch.tensor(tree.positions(columns), device=self._device)
             hidden = self._forward(last, mask, position, cache)
@@ -153,7 +155,7 @@ class TransformersEngine:
         if self._grammars is None and any(request.grammar for request in requests):
             self._grammars = GrammarCompiler(self._tokenizer, self._vocabulary)
         compiled = [self._grammars.matcher(r.grammar) if r.grammar and self._grammars else None for r in requests]
-        return [compiled[row].deep_copy() if compiled[row] else None for row in tree.rows]
+        return [None if (matcher := compiled[row]) is None else matcher.deep_copy() for row in tree.rows]
 
     def _extend(self, tree: _Tree, logits: torch.Tensor, matchers: list[Any]) -> None:
         """Draw the next token of every active sample from `logits`, shape [active, vocabulary]."""

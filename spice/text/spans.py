@@ -89,11 +89,17 @@ def _candidates(kind: Kind, rule: re.Pattern[str], text: str) -> Iterator[tuple[
 
 
 def _trim_name(text: str, start: int, end: int) -> tuple[int, int]:
-    """Drop a leading word that is capitalised only because a sentence starts there ("The Nile" -> "Nile")."""
+    """Drop what is capitalised only because a sentence starts there ("The Nile" -> "Nile"), and a possessive."""
+    if text[start:end].endswith(("'s", "\u2019s")):
+        end -= 2
     at_start = bool(_SENTENCE_START.search(text[max(0, start - 4) : start]))
     while start < end:
         first = text[start:end].split(" ", 1)[0]
+        alone = start + len(first) == end
         if first.lower() not in _STOP and not (at_start and _VERBISH.search(first)):
+            # One capitalised word at a sentence's start is a name only if it keeps its capital elsewhere.
+            if at_start and alone and not re.search(rf"[a-z,;] {re.escape(first)}\b", text):
+                break
             return start, end
         start = min(end, start + len(first) + 1)
         at_start = False

@@ -1,0 +1,80 @@
+"""The door to the update: what every learner must do."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    import torch
+
+Role = Literal["challenger", "reasoner"]
+
+
+@dataclass(frozen=True)
+class Trajectory:
+    """One continuation with what it earned.
+
+    Attributes:
+        role: who played.
+        prompt: token ids before the continuation.
+        tokens: token ids of the continuation.
+        logprobs: the engine's log-probabilities of `tokens`, in nats, shape [tokens].
+        advantage: reward minus the mean reward of the role's batch.
+        temperature: sampling temperature, above 0.
+        allowed: packed bits of the tokens a grammar allowed, shape [tokens, words], or `None`.
+    """
+
+    role: Role
+    prompt: tuple[int, ...]
+    tokens: tuple[int, ...]
+    logprobs: NDArray[np.float32]
+    advantage: float
+    temperature: float
+    allowed: NDArray[np.uint32] | None = None
+
+
+@dataclass(frozen=True)
+class UpdateStats:
+    """What an update did.
+
+    Attributes:
+        loss: the policy loss of the last optimizer step.
+        grad_norm: norm of the gradient before clipping, last step.
+        logprob_gap_mean: mean absolute difference between engine and learner log-probabilities, in nats.
+        logprob_gap_max: the largest of them.
+        clipped_share: share of tokens whose ratio the clip cut off, last step.
+        tokens: tokens run through the model in one step, shared prefixes once.
+    """
+
+    loss: float
+    grad_norm: float
+    logprob_gap_mean: float
+    logprob_gap_max: float
+    clipped_share: float
+    tokens: int
+
+
+class Learner(Protocol):
+    """Holds the policy's master weights and improves them."""
+
+    def update(self, trajectories: Sequence[Trajectory], steps: int) -> UpdateStats:
+        """Take `steps` optimizer steps on one batch of trajectories of both roles."""
+        ...
+
+    def weights(self) -> Mapping[str, torch.Tensor]:
+        """The policy's weights under the model's own parameter names, adapters merged in."""
+        ...
+
+    def save(self, folder: Path) -> None:
+        """Write everything that the next update depends on, as safetensors."""
+        ...
+
+    def load(self, folder: Path) -> None:
+        """Take up what `save` wrote; the next update gives the same bytes as if nothing had happened."""
+        ...

@@ -1,0 +1,97 @@
+"""The policy-gradient loss on packed trajectories (paper section 3; DrGRPO, PPO clip)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch.utils.checkpoint import checkpoint
+
+from spice.learner.base import Trajectory
+
+_CHUNK = 512
+
+
+def sequence_weights(trajectories: Sequence[Trajectory], budgets: dict[str, int]) -> list[float]:
+    """The factor of each trajectory in the loss: 1 / (trajectories of its role x the role's token budget).
+
+    A constant in place of the sequence's own length: that is what keeps DrGRPO
+    from preferring short right answers and long wrong ones. The budget is the
+    role's longest allowed output, so the loss is of order one for both roles.
+    """
+    counts = {role: sum(t.role == role for t in trajectories) for role in {t.role for t in trajectories}}
+    return [1.0 / (counts[t.role] * budgets[t.role]) for t in trajectories]
+
+
+def policy_loss(
+    logprobs: torch.Tensor, old: torch.Tensor, gains: torch.Tensor, losses: torch.Tensor, clip: float
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """The clipped surrogate of PPO, summed over tokens.
+
+    For one trajectory with advantage A the term is -min(r A, clamp(r, 1 - clip, 1 + clip) A).
+    The minimum depends on A by its sign only, so the trajectories that meet in
+    a token enter with the sums of their positive and of their negative advantages.
+
+    Args:
+        logprobs: the learner's log-probabilities, shape [K].
+        old: the engine's, shape [K].
+        gains: summed positive weighted advantages, shape [K].
+        losses: summed negative ones, shape [K].
+        clip: PPO clip, above 0.
+
+    Returns:
+        The loss, a scalar, and which tokens were clipped, boolean, shape [K].
+    """
+    ratio = (logprobs - old).exp()
+    value = gains * ratio.clamp_max(1 + clip) + losses * ratio.clamp_min(1 - clip)
+    clipped = ((ratio > 1 + clip) & (gains > 0)) | ((ratio < 1 - clip) & (losses < 0))
+    return -value.sum(), clipped
+
+
+def token_logprobs(
+    hidden: torch.Tensor,
+    head: torch.nn.Module,
+    targets: torch.Tensor,
+    temperatures: torch.Tensor,
+    allowed: NDArray[np.uint32] | None,
+) -> torch.Tensor:
+    """Log-probability of each target under the distribution that it was drawn from.
+
+    The [K, vocabulary] matrix never exists in one piece: it is made chunk by
+    chunk, and again in the backward pass.
+
+    Args:
+        hidden: hidden state before each target, shape [K, hidden].
+        head: the output embedding.
+        targets: token ids, shape [K].
+        temperatures: shape [K].
+        allowed: packed grammar bits, shape [K, words], or `None`.
+
+    Returns:
+        float32, shape [K].
+    """
+    pieces = []
+    for start in range(0, len(targets), _CHUNK):
+        part = slice(start, start + _CHUNK)
+        bits = None if allowed is None else torch.from_numpy(allowed[part].view(np.int32)).to(hidden.device)
+        pieces.append(
+            checkpoint(_chunk, hidden[part], head, targets[part], temperatures[part], bits, use_reentrant=False)
+        )
+    return torch.cat(pieces)
+
+
+def _chunk(
+    hidden: torch.Tensor,
+    head: torch.nn.Module,
+    targets: torch.Tensor,
+    temperatures: torch.Tensor,
+    bits: torch.Tensor | None,
+) -> torch.Tensor:
+    logits: torch.Tensor = head(hidden).float() / temperatures[:, None]
+    if bits is not None:
+        shifts = torch.arange(32, device=bits.device, dtype=torch.int32)
+        open_ = ((bits[:, :, None] >> shifts) & 1).flatten(1)[:, : logits.shape[1]].bool()
+        logits = logits.masked_fill(~open_, float("-inf"))
+    return logits.gather(-1, targets[:, None])[:, 0] - logits.logsumexp(-1)

@@ -1,0 +1,81 @@
+"""The short template, for models too small for the paper's JSON schema.
+
+The Challenger writes one question and one answer, held to a grammar of its
+document: a wh-question, then one of the document's own spans. Wrong options
+are drawn by code from other documents, because a small model's own are junk.
+The grammar has no influence on what is learned from the tokens that it forces:
+their log-probability is zero under the constrained distribution.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import re
+from collections.abc import Sequence
+
+from spice.config import RecipeConfig
+from spice.selfplay.types import Document, Task, TaskFormat
+from spice.text.spans import Kind, Span, SpanIndex, find_spans
+
+_LINES = re.compile(r"\s*Question: (?P<question>[^\n]+)\nAnswer: (?P<answer>[^\n]+?)\s*")
+_INTEGER = re.compile(r"[+-]?\d{1,3}(?:,\d{3})+|[+-]?\d+")
+# A question word tells what kind of answer it asks for. Without this link a small model pairs "When" with a city.
+_OPENINGS: tuple[tuple[tuple[str, ...], frozenset[Kind]], ...] = (
+    (("When", "In what year"), frozenset({"date", "year"})),
+    (("How many", "How much", "How long", "How high", "How large", "How old"), frozenset({"number", "quantity"})),
+    (("Who", "Whose", "Where", "In which"), frozenset({"name"})),
+    (("Which",), frozenset({"name", "term"})),
+    (("What",), frozenset({"name", "term", "number", "quantity"})),
+)
+_BODY = '/ [^\\n?<>]{10,110}/ "?\\nAnswer: "'
+
+
+def answer_spans(document: Document) -> list[Span]:
+    """The spans of a document that may be an answer: one per wording, none of a single character."""
+    spans = {span.text.casefold(): span for span in find_spans(document.text) if 1 < len(span.text) <= 60}
+    return list(spans.values())
+
+
+def grammar(document: Document, recipe: RecipeConfig) -> str | None:
+    """The Lark grammar of the Challenger's output for this document.
+
+    Returns:
+        The grammar, or `None` if the document offers no span to ask for.
+    """
+    if not recipe.span_answers:
+        return f'start: "Question:" / [A-Z]/ {_BODY} /[^\\n]{{1,60}}/'
+    spans = answer_spans(document)
+    branches = []
+    for openings, kinds in _OPENINGS:
+        if answers := [span.text for span in spans if span.kind in kinds]:
+            branches.append(f"{_either(openings)} {_BODY} {_either(answers)}")
+    return 'start: "Question: " (' + " | ".join(branches) + ")" if branches else None
+
+
+def _either(texts: Sequence[str]) -> str:
+    return "(" + " | ".join(json.dumps(text, ensure_ascii=False) for text in texts) + ")"
+
+
+def parse(text: str, document: Document, task_format: TaskFormat, index: SpanIndex, rng: random.Random) -> Task | str:
+    """Read the Challenger's output and, for multiple choice, add three wrong options.
+
+    Returns:
+        The task, or why there is none. Never raises on what a model wrote.
+    """
+    match = _LINES.fullmatch(text)
+    if match is None:
+        return "not in the form of a question line and an answer line"
+    question, answer = match["question"].strip(), match["answer"].strip()
+    answer_type = "integer" if _INTEGER.fullmatch(answer) else "string"
+    if task_format == "free_form":
+        return Task("free_form", question, answer, answer_type)  # type: ignore[arg-type]
+    span = next((span for span in answer_spans(document) if span.text == answer), None)
+    if span is None:
+        return "the answer is not a span of the document"
+    wrong = index.draw(span, document.id, document.text, 3, rng)
+    if wrong is None:
+        return "other documents offer no three wrong options of its kind"
+    options = [answer, *wrong]
+    rng.shuffle(options)
+    return Task("multiple_choice", question, answer, "string", tuple(options))

