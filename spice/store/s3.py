@@ -109,9 +109,11 @@ class S3Store:
         """Every object whose key begins with `prefix`, in order of key."""
         start = self._prefix + check_prefix(prefix)
         with self._explained(f"{prefix or 'the store'} could not be listed"):
-            for found in self._client.list_objects(self._bucket, prefix=start, recursive=True):
-                key = str(found.object_name)[len(self._prefix) :]
-                yield ObjectInfo(key, found.size or 0, _seconds(found.last_modified))
+            found = [
+                ObjectInfo(str(entry.object_name)[len(self._prefix) :], entry.size or 0, _seconds(entry.last_modified))
+                for entry in self._client.list_objects(self._bucket, prefix=start, recursive=True)
+            ]
+        yield from sorted(found, key=lambda info: info.key)  # some services list folder by folder, so a/b before a-b
 
     def delete(self, key: str) -> None:
         """Remove one object; removing what is not there is no error."""
