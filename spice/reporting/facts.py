@@ -1,0 +1,86 @@
+"""What a run amounts to, in sentences and figures that the page and the terminal share."""
+
+from __future__ import annotations
+
+from spice.evaluation.schema import DifferenceFigures, PassRate, SuiteFigures
+from spice.reporting.records import Run
+
+VERDICTS = {"better": "better", "not_worse": "not worse", "worse": "worse", "inconclusive": "inconclusive"}
+OUTCOMES = {"pass": "The gate says pass", "fail": "The gate says no", "inconclusive": "The gate cannot tell, so: no"}
+
+
+def percent(share: float) -> str:
+    """`29.6%`."""
+    return f"{share:.1%}"
+
+
+def rate(value: PassRate) -> str:
+    """`29.6% [24.2, 35.6]`."""
+    return f"{percent(value.rate)} [{100 * value.low:.1f}, {100 * value.high:.1f}]"
+
+
+def difference(value: DifferenceFigures) -> str:
+    """`+13.8 [+7.5, +20.0]`, in percentage points."""
+    return f"{100 * value.value:+.1f} [{100 * value.low:+.1f}, {100 * value.high:+.1f}]"
+
+
+def primary_suite(run: Run) -> tuple[str, SuiteFigures] | None:
+    """The suite on which improvement is required."""
+    if run.evaluation is None or not run.evaluation.suites:
+        return None
+    suites = run.evaluation.suites
+    promotion = (run.config or {}).get("promotion", {})
+    name = promotion.get("primary_suite", "cloze")
+    return (name, suites[name]) if name in suites else next(iter(suites.items()))
+
+
+def result(run: Run) -> str:
+    """The run in one sentence."""
+    found = primary_suite(run)
+    if found is None:
+        done = len(run.iterations)
+        return f"{done} iterations were trained; there is no evaluation yet." if done else "Nothing was trained yet."
+    name, suite = found
+    return (
+        f"On {suite.n} held-out items ({name}), accuracy went from {percent(suite.base.rate)} to "
+        f"{percent(suite.candidate.rate)}: {difference(suite.difference)} percentage points with its 95% interval, "
+        f"{VERDICTS[suite.verdict]}."
+    )
+
+
+def gate(run: Run) -> str:
+    """The gate's answer in a few words."""
+    if run.decision is None:
+        return "The gate was not asked"
+    return OUTCOMES.get(run.decision.outcome, f"The gate says {run.decision.outcome}")
+
+
+def minutes(run: Run) -> float | None:
+    """Training time in minutes, all iterations together; `None` if none was recorded."""
+    seconds = [row.seconds["total"] for row in run.iterations if row.seconds.get("total") is not None]
+    return sum(value for value in seconds if value is not None) / 60 if seconds else None
+
+
+def limits(run: Run) -> list[str]:
+    """What such a run does not show, whatever its figures."""
+    agree = [row.audit.agree_share for row in run.iterations if row.audit.agree_share is not None]
+    audit = f" At the end the audit agreed with {percent(agree[-1])} of the gold answers." if agree else ""
+    return [
+        "It compares the model before and after on the same questions, with the same prompt. Held-out documents are "
+        "from the same collection: a gain says that the model answers this kind of question on this kind of document "
+        "better, not that it knows or reasons more in general. The other suites say how far it carries.",
+        "It is one run with one seed. The intervals cover the choice of questions, not of the seed; "
+        "repeat the run with other seeds before relying on the size of the gain.",
+        "No control arm was run beside it, so it does not show that self-play is the cause: "
+        "part of a gain can come from learning the form of the answer.",
+        "Training tasks are graded by the Challenger's own gold answer, which can be wrong." + audit,
+    ]
+
+
+def warnings(run: Run) -> list[tuple[str, list[int]]]:
+    """Each warning with the iterations that raised it, most frequent first."""
+    raised: dict[str, list[int]] = {}
+    for row in run.iterations:
+        for warning in row.warnings:
+            raised.setdefault(warning, []).append(row.iteration)
+    return sorted(raised.items(), key=lambda item: -len(item[1]))

@@ -1,0 +1,109 @@
+"""One self-contained page per run.
+
+No script, no font and no image is loaded: the page can be archived beside the checkpoint and opened anywhere. Tasks
+and answers are model output and file names are strangers', so the template escapes everything, and a content
+security policy forbids scripts and requests even if something slipped through.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from importlib import resources
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from spice.reporting import chart, facts, figures
+from spice.reporting.load import load
+from spice.reporting.records import Run
+from spice.reporting.samples import samples
+from spice.settings import FIELDS
+from spice.store import ObjectStore
+
+
+def build(store: ObjectStore, name: str) -> str:
+    """Write `runs/<name>/report.html` and say where it is.
+
+    Returns:
+        A path if the store is a folder, else an `s3://` address.
+
+    Raises:
+        NotFoundError: there is no such run.
+        StoreError: the store cannot be read or written.
+    """
+    key = f"runs/{name}/report.html"
+    store.put(key, render(load(store, name)).encode())
+    return f"{store.url.rstrip('/')}/{key}"
+
+
+def render(run: Run) -> str:
+    """The page as HTML."""
+    environment = Environment(
+        loader=PackageLoader("spice.reporting", "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"percent": facts.percent, "short": short}
+    style = resources.files("spice.reporting").joinpath("templates/report.css").read_text("utf-8")
+    return environment.get_template("report.html.j2").render(
+        run=run,
+        facts=facts,
+        style=Markup(style),
+        suites=run.evaluation.suites if run.evaluation else {},
+        bar=_bars(run),
+        curves=figures.curves(run.iterations),
+        coevolution=figures.coevolution_figure(run.coevolution),
+        samples=samples(run),
+        lineage=lineage(run),
+        settings=list(_settings(run.config or {})),
+    )
+
+
+@dataclass(frozen=True)
+class Link:
+    """One step of the lineage; `ref` is `None` if the run has not come so far."""
+
+    name: str
+    ref: str | None
+    note: str = ""
+
+
+def lineage(run: Run) -> list[Link]:
+    """From the documents to the request, in order."""
+    model = (run.config or {}).get("model", {})
+    return [
+        Link("Dataset version", run.info.corpus, "made of the documents; its manifest lists them with their hashes"),
+        Link("Model before training", run.info.base, str(model.get("name", ""))),
+        Link("Code", run.info.code_version),
+        Link("Checkpoint", run.info.checkpoint),
+        Link("Evaluation", run.info.evaluation),
+        Link("Gate decision", run.info.decision),
+        Link("Release request", run.info.request),
+    ]
+
+
+def short(ref: str) -> str:
+    """A reference with its digest cut to twelve digits."""
+    head, _, digest = ref.rpartition("/")
+    return f"{head}/{digest[:12]}" if head and len(digest) == 64 else ref
+
+
+def _bars(run: Run) -> dict[str, Markup]:
+    """Every suite's difference drawn on one common scale."""
+    suites = run.evaluation.suites if run.evaluation else {}
+    found = {name: suite.difference for name, suite in suites.items()}
+    limit = max([0.05, *(abs(bound) for value in found.values() for bound in (value.low, value.high))])
+    return {name: chart.interval_bar(value.low, value.value, value.high, limit) for name, value in found.items()}
+
+
+def _settings(tree: Mapping[str, object], path: str = "") -> Iterator[tuple[str, object, str]]:
+    """Dotted key, value and meaning of every leaf of a stored configuration."""
+    for name, value in tree.items():
+        key = f"{path}{name}"
+        if isinstance(value, dict):
+            yield from _settings(value, f"{key}.")
+        else:
+            yield key, value, (FIELDS[key].description or "") if key in FIELDS else ""

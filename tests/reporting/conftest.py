@@ -1,0 +1,275 @@
+"""A run as training would leave it, on a folder store: 24 iterations, with evaluation, gate and co-evolution."""
+
+from __future__ import annotations
+
+import io
+import json
+import math
+import random
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from spice.config import Config
+from spice.config import StoreConfig
+from spice.store import ObjectStore, artifacts, open_store
+
+COUNTRIES = {
+    "Albania": ("Tirana", "Ottoman Empire", "leke"),
+    "Algeria": ("Algiers", "France", "dinars"),
+    "Latvia": ("Riga", "the Soviet Union", "euros"),
+    "Bolivia": ("Sucre", "Spain", "bolivianos"),
+    "Chad": ("N'Djamena", "France", "francs"),
+    "Ghana": ("Accra", "the United Kingdom", "cedis"),
+    "Samoa": ("Apia", "New Zealand", "tala"),
+    "Malta": ("Valletta", "the United Kingdom", "euros"),
+}
+ATTEMPT = pa.schema(
+    [
+        ("iteration", pa.int32()),
+        ("document", pa.string()),
+        ("source", pa.string()),
+        ("valid", pa.bool_()),
+        ("reason", pa.string()),
+        ("raw", pa.string()),
+        ("format", pa.string()),
+        ("question", pa.string()),
+        ("answer", pa.string()),
+        ("answer_type", pa.string()),
+        ("options", pa.list_(pa.string())),
+        ("reward", pa.float64()),
+        ("pass_rate", pa.float64()),
+        ("responses", pa.list_(pa.string())),
+        ("extracted", pa.list_(pa.string())),
+        ("correct", pa.list_(pa.bool_())),
+        ("trained", pa.bool_()),
+        ("audit_answer", pa.string()),
+        ("audit_agrees", pa.bool_()),
+        ("grounded", pa.bool_()),
+        ("standalone", pa.bool_()),
+        ("unleaked", pa.bool_()),
+    ]
+)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> ObjectStore:
+    return open_store(StoreConfig(url=str(tmp_path / "store")), {})
+
+
+@pytest.fixture
+def make_run(store: ObjectStore) -> Callable[..., ObjectStore]:
+    """Fill the store with a run; `until` stops it after that part."""
+
+    def make(name: str = "factbook-0", *, iterations: int = 24, until: str = "request") -> ObjectStore:
+        parts = ["train", "coevolution", "evaluate", "decide", "request"]
+        return fill(store, name, iterations, parts[: parts.index(until) + 1])
+
+    return make
+
+
+def fill(store: ObjectStore, name: str, iterations: int, parts: list[str]) -> ObjectStore:
+    rng = random.Random(7)
+    segments = [passage(country, *facts) for country, facts in COUNTRIES.items()]
+    corpus = artifacts.write(
+        store, "datasets/factbook", {"segments-00000.parquet": parquet(segments)}, {"name": "factbook"}
+    )
+    base = artifacts.write(store, "checkpoints", {"model.safetensors": b"before"}, {"step": 0})
+    info = {"status": "running", "corpus": corpus, "base": base, "code_version": "0.1.0+8b587c1"}
+    put(store, f"runs/{name}/config.json", Config().model_dump(mode="json"))
+    for iteration in range(1, iterations + 1):
+        put(store, f"runs/{name}/iterations/{iteration:06d}.json", metrics(iteration, iterations, rng))
+        rows = [attempt(iteration, segment, rng) for segment in segments for _ in range(3)]
+        store.put(f"runs/{name}/tasks/{iteration:06d}.parquet", parquet(rows, ATTEMPT))
+    info["checkpoint"] = artifacts.write(store, "checkpoints", {"model.safetensors": b"after"}, {"step": iterations})
+    if "coevolution" in parts:
+        put(store, f"runs/{name}/coevolution.json", {"points": coevolution(iterations)})
+    if "evaluate" in parts:
+        report = evaluation(info["checkpoint"], base, corpus, name)
+        info["evaluation"] = artifacts.write_json(store, "evaluations", report)
+    if "decide" in parts:
+        decision = {
+            "outcome": "inconclusive",
+            "reasons": [
+                "cloze improved by at least 7.5 points, and more than 0 is required",
+                "reasoning: a loss of more than 5 points cannot be excluded with 60 items",
+            ],
+        }
+        info["decision"] = artifacts.write_json(store, "decisions", decision)
+    if "request" in parts:
+        info |= {"status": "finished", "request": "requests/" + "5" * 64}
+    put(store, f"runs/{name}/run.json", info)
+    return store
+
+
+def put(store: ObjectStore, key: str, value: Any) -> None:
+    store.put(key, json.dumps(value).encode())
+
+
+def parquet(rows: list[dict[str, Any]], schema: pa.Schema | None = None) -> bytes:
+    out = io.BytesIO()
+    pq.write_table(pa.Table.from_pylist(rows, schema=schema), out)
+    return out.getvalue()
+
+
+def passage(country: str, capital: str, ruler: str, money: str) -> dict[str, Any]:
+    text = (
+        f"The capital of {country} is {capital}. {country} became independent from {ruler} in 19{len(country) + 50}. "
+        f"The form of government of {country} is a parliamentary democracy. Prices in {country} are paid in {money}.\n\n"
+        f"The national holiday of {country} is Independence Day. People in {country} may vote from the age of 18."
+    )
+    return {
+        "segment_id": f"{country.lower()}#0",
+        "document_id": country.lower(),
+        "source": f"{country.lower()}.md",
+        "title": country,
+        "text": text,
+        "split": "train",
+    }
+
+
+def attempt(iteration: int, segment: dict[str, Any], rng: random.Random) -> dict[str, Any]:
+    country = segment["title"]
+    capital = COUNTRIES[country][0]
+    row: dict[str, Any] = {
+        "iteration": iteration,
+        "document": segment["segment_id"],
+        "source": segment["source"],
+        "valid": rng.random() < 0.5 + iteration / 80,
+        "raw": f'{{"question": "What is the capital of the country?", "answer": "{capital}"}}',
+        "format": "multiple_choice",
+    }
+    if not row["valid"]:
+        return row | {"reason": "the question does not name its subject", "reward": -0.1, "pass_rate": math.nan}
+    options = rng.sample([facts[0] for facts in COUNTRIES.values() if facts[0] != capital], 3) + [capital]
+    rng.shuffle(options)
+    given = [rng.choice([*options, capital, capital]) for _ in range(8)]
+    rate = sum(answer == capital for answer in given) / 8
+    return row | {
+        "question": f"What is the capital of {country}?",
+        "answer": capital,
+        "answer_type": "string",
+        "options": options,
+        "reward": math.exp(-((rate * (1 - rate) - 0.25) ** 2) / 0.02),
+        "pass_rate": rate,
+        "responses": [f"The answer is \\boxed{{{answer}}}" for answer in given],
+        "extracted": given,
+        "correct": [answer == capital for answer in given],
+        "trained": rng.random() < 0.3,
+        "audit_answer": capital,
+        "audit_agrees": True,
+    }
+
+
+def metrics(iteration: int, iterations: int, rng: random.Random) -> dict[str, Any]:
+    done = iteration / iterations
+    noise = lambda: rng.gauss(0, 0.03)  # noqa: E731
+    return {
+        "iteration": iteration,
+        "challenger": {
+            "reward_mean": 0.12 + 0.15 * done + noise(),
+            "valid_rate": 0.52 + 0.3 * done + noise(),
+            "attempts": 32,
+            "entropy": 1.4 - 0.5 * done + noise(),
+            "tokens_mean": 26 - 4 * done + rng.gauss(0, 1),
+            "truncated": 0.02,
+        },
+        "reasoner": {
+            "reward_mean": 0.18 + 0.1 * done + noise(),
+            "pass_rate": 0.18 + 0.12 * done + noise(),
+            "entropy": 0.9 - 0.4 * done + noise(),
+            "tokens_mean": 11 - 2 * done + rng.gauss(0, 0.5),
+            "truncated": 0.1,
+        },
+        "tasks": {
+            "valid": 20,
+            "zero_variance_share": 0.55 + noise(),
+            "all_wrong_share": 0.45 + noise(),
+            "all_right_share": 0.1,
+        },
+        "audit": {"n": 8, "agree_share": 0.6 + rng.randint(-1, 2) / 8},
+        "health": {"valid_rate": 0.5},
+        "warnings": ["one question makes up more than half of all"] if iteration in (19, 22) else [],
+        "learner": {"loss": 0.01, "grad_norm": 0.8 + noise() * 5, "logprob_gap_mean": 0.01, "logprob_gap_max": 0.2},
+        "seconds": {"challenge": 6.6, "answer": 11.4, "audit": 1.1, "update": 15 + rng.gauss(0, 1), "total": 36.0},
+    }
+
+
+def coevolution(iterations: int) -> list[dict[str, Any]]:
+    points = []
+    for series, slope in (("early_challenger", 0.3), ("early_reasoner", -0.2)):
+        for step in range(5):
+            rate = 0.55 + slope * step / 4
+            points.append(
+                {
+                    "series": series,
+                    "checkpoint": "checkpoints/" + "a" * 64,
+                    "iteration": step * iterations // 4,
+                    "tasks": 128,
+                    "pass_rate": rate,
+                    "low": rate - 0.07,
+                    "high": rate + 0.07,
+                }
+            )
+    return points
+
+
+def evaluation(candidate: str, base: str, corpus: str, run: str) -> dict[str, Any]:
+    def rate(correct: int, n: int) -> dict[str, Any]:
+        return {
+            "rate": correct / n,
+            "low": max(0.0, correct / n - 0.05),
+            "high": min(1.0, correct / n + 0.06),
+            "correct": correct,
+            "unanswered": 0,
+            "truncated": 0,
+        }
+
+    def suite(kind: str, n: int, before: int, after: int, half: float, verdict: str) -> dict[str, Any]:
+        value = (after - before) / n
+        return {
+            "n": n,
+            "kind": kind,
+            "clusters": max(10, n // 5),
+            "base": rate(before, n),
+            "candidate": rate(after, n),
+            "difference": {
+                "value": value,
+                "low": value - half,
+                "high": value + half,
+                "method": "paired bootstrap, clustered",
+                "lower_bound": value - half * 0.8,
+            },
+            "discordant": abs(after - before) + 4,
+            "mcnemar_p": 0.0004 if verdict == "better" else 0.25,
+            "margin": 0.05,
+            "verdict": verdict,
+            "reason": "the interval lies above 0" if verdict == "better" else "a loss cannot be excluded",
+        }
+
+    return {
+        "candidate": candidate,
+        "base": base,
+        "corpus": corpus,
+        "run": run,
+        "suites": {
+            "cloze": suite("cloze", 240, 38, 71, 0.0625, "better"),
+            "cloze_forced": suite("cloze", 240, 78, 111, 0.07, "better"),
+            "reasoning": suite("reasoning", 60, 1, 3, 0.06, "inconclusive"),
+        },
+        "contamination": {"n_gram": 13, "items": 300, "testable": 246, "hits": 0, "share": 0.0, "examples": []},
+        "items": {},
+        "settings": {
+            "seed": 1,
+            "bootstrap_samples": 1000,
+            "max_tokens": 24,
+            "template": "short",
+            "few_shot": 3,
+            "min_improvement": 0.0,
+            "regression_margin": 0.05,
+        },
+    }
