@@ -25,7 +25,9 @@ STEM = "Which option fills the blank? {sentence}"
 OPTIONS = 4
 _MIN_WORDS, _MAX_WORDS = 6, 45
 _PER_DOCUMENT = 12
-_NO_SUBJECT = re.compile(
+_DRAWN = 24
+_DIGITS = re.compile(r"\d[\d.,]*")
+_POINTS_ELSEWHERE = re.compile(
     r"^(?:it|its|he|his|she|her|they|their|these|those|this|that|here|there|such|both|we|our|i|my|you|your)\b", re.I
 )
 
@@ -36,7 +38,7 @@ class Candidate:
 
     Attributes:
         document_id: where it stands.
-        sentence: the sentence, blanked, with the document's title before it if it does not name its subject.
+        sentence: the sentence, blanked, with the document's title before it.
         answer: what was blanked.
         distractors: three like spans of other documents.
         original: the sentence as it stands in the document.
@@ -119,21 +121,38 @@ def _blank(
         shown = _name_subject(blanked, segment.title.strip(), span, spans)
         if shown is None or contains(shown, span.text):
             continue
-        distractors = index.draw(span, segment.document_id, whole, OPTIONS - 1, rng)
-        if distractors is None or not _distinct(span.text, distractors, shown):
+        distractors = _draw(span, segment.document_id, whole, index, rng)
+        if not distractors or not _distinct(span.text, distractors, shown):
             continue
         return Candidate(segment.document_id, shown, span.text, tuple(distractors), sentence)
     return None
 
 
+def _draw(span: Span, document_id: str, whole: str, index: SpanIndex, rng: random.Random) -> list[str]:
+    """Three like spans of other documents, of the same unit where there are such; none if there are too few."""
+    for k in (_DRAWN, OPTIONS - 1):
+        drawn = index.draw(span, document_id, whole, k, rng)
+        if drawn is not None:
+            unit = _unit(span.text)
+            return sorted(drawn, key=lambda option: _unit(option) != unit)[: OPTIONS - 1]
+    return []
+
+
+def _unit(text: str) -> str:
+    """What is left of a quantity without its digits; names all count as of one unit."""
+    return _DIGITS.sub("", text) if _DIGITS.search(text) else ""
+
+
 def _name_subject(blanked: str, title: str, span: Span, spans: list[Span]) -> str | None:
-    """The blanked sentence such that it makes sense alone, or `None` if it cannot."""
-    if title and title.casefold() in blanked.casefold():
-        return blanked
+    """The blanked sentence such that it makes sense alone, or `None` if it cannot.
+
+    The title goes before it unless it is there already. Where there is none, or it gives the answer
+    away, the sentence must hold another name and must not begin with a word that points elsewhere.
+    """
+    if title and not contains(title, span.text):
+        return blanked if title.casefold() in blanked.casefold() else f"{title}: {blanked}"
     names = any(other.kind == "name" and other != span for other in spans)
-    if names and not _NO_SUBJECT.match(blanked):
-        return blanked
-    return f"{title}: {blanked}" if title else None
+    return blanked if names and not _POINTS_ELSEWHERE.match(blanked) else None
 
 
 def _distinct(answer: str, distractors: Sequence[str], shown: str) -> bool:

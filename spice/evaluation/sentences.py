@@ -12,6 +12,7 @@ from collections.abc import Iterator
 
 _BLANK_LINE = re.compile(r"\n\s*\n")
 _OWN_LINE = re.compile(r"^\s*(?:[-*+•>#|]|\d+[.)]\s)")
+_HEADING = re.compile(r"^\s*#+\s")
 _BOUNDARY = re.compile(r"(?<=[.!?])[\"'”’)\]]*\s+(?=[\"'“‘(\[]?[A-Z0-9À-Þ])")
 _ABBREVIATION = re.compile(
     r"(?:\b(?:[A-Z]|Mr|Mrs|Ms|Dr|Prof|St|Mt|Jr|Sr|Gen|Col|Lt|Capt|No|Nos|Vol|Fig|Inc|Ltd|Co|Corp|vs|etc|ca|cf|al|approx)"
@@ -33,7 +34,7 @@ def _blocks(text: str) -> Iterator[str]:
     for paragraph in _BLANK_LINE.split(text):
         lines: list[str] = []
         for line in paragraph.splitlines():
-            if _OWN_LINE.match(line) and lines:
+            if lines and (_OWN_LINE.match(line) or _HEADING.match(lines[-1])):
                 yield _join(lines)
                 lines = []
             lines.append(line)

@@ -1,0 +1,124 @@
+from __future__ import annotations
+
+import itertools
+import random
+from collections import Counter
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from spice.evaluation import cloze
+from spice.evaluation.items import Suite
+from spice.selfplay.answers import contains, normalise
+
+
+def build(segments: list[Any], count: int = 100, seed: int = 1) -> Suite:
+    candidates = itertools.islice(cloze.find_candidates(segments, random.Random(seed)), count)
+    return cloze.build_suite(candidates, random.Random(seed))
+
+
+def test_every_item_is_sound(atlas: list[Any]) -> None:
+    suite = build(atlas)
+    texts: dict[str, str] = {}
+    for segment in atlas:
+        texts[segment.document_id] = f"{texts.get(segment.document_id, '')}\n{segment.text}"
+    assert suite.items
+    for item in suite.items:
+        task, document = item.task, texts[item.cluster]
+        assert task.question.count(cloze.BLANK) == 1
+        assert task.answer in task.options
+        assert len({normalise(option) for option in task.options}) == cloze.OPTIONS
+        assert item.source_text in document
+        blanked = item.source_text.replace(task.answer, cloze.BLANK, 1)
+        assert task.question.endswith(blanked)
+        for option in task.options:
+            assert not contains(task.question, option)
+        for option in set(task.options) - {task.answer}:
+            assert not contains(document, option)
+            assert any(contains(text, option) for name, text in texts.items() if name != item.cluster)
+
+
+def test_items_spread_over_documents(atlas: list[Any]) -> None:
+    assert {item.cluster for item in build(atlas, count=12).items} == {segment.document_id for segment in atlas}
+    per_document = Counter(item.cluster for item in build(atlas, count=24).items)
+    assert max(per_document.values()) == 2
+
+
+def test_gold_positions_are_balanced(atlas: list[Any]) -> None:
+    positions = Counter(item.task.letter for item in build(atlas, count=22).items)
+    assert set(positions) == set("ABCD")
+    assert max(positions.values()) - min(positions.values()) <= 1
+
+
+def test_a_seed_fixes_the_items_in_any_order_of_segments_and_another_gives_others(atlas: list[Any]) -> None:
+    assert build(atlas).items == build(list(atlas)).items
+    assert build(atlas).items != build(atlas, seed=2).items
+
+
+@pytest.mark.parametrize(
+    ("sentence", "title", "shown"),
+    [
+        ("It became independent in 1958, after a long war.", "Algeria", "Algeria: It became independent in"),
+        ("It became independent in 1958, after a long war.", "", None),
+        (
+            "The country became independent in 1958 after a war.",
+            "Algeria",
+            "Algeria: The country became independent in",
+        ),
+        ("Xanadu became independent in 1958, after a war.", "Algeria", "Algeria: Xanadu became independent in"),
+        ("Algeria became independent in 1958, after a war.", "Algeria", "Algeria became independent in"),
+        ("Xanadu held the games in the year 1958.", "Xanadu in 1958", "Xanadu held the games in the year"),
+        ("Their neighbour Xanadu became independent in 1958.", "", None),
+        ("In Xanadu the country was independent by 1958.", "", "In Xanadu the country was independent by"),
+        ("Independent since 1958", "Algeria", None),
+        ("It has 1958 towns.", "Algeria", None),
+        (f"Xanadu has {'very ' * 50}many towns since 1958.", "", None),
+    ],
+)
+def test_the_sentence_must_name_its_subject(
+    atlas: list[Any], make_segment: Any, sentence: str, title: str, shown: str | None
+) -> None:
+    others = [segment for segment in atlas if segment.document_id != "Algeria"]
+    suite = build([*others, make_segment("own", sentence, title, "own-0")])
+    questions = [item.task.question for item in suite.items if item.cluster == "own" and item.task.answer == "1958"]
+    assert [cloze.STEM.format(sentence=f"{shown} {cloze.BLANK}") in question for question in questions] == (
+        [True] if shown else []
+    )
+
+
+def test_options_of_a_quantity_share_its_unit(make_segment: Any) -> None:
+    segments = [
+        make_segment(f"city{i}", f"Xanadu{i} covers {100 + i} km and its river is {20 + i} years old.", f"Xanadu{i}")
+        for i in range(12)
+    ]
+    items = [item for item in build(segments).items if item.task.answer[0].isdigit()]
+    assert items
+    for item in items:
+        unit = item.task.answer.split(" ", 1)[1]
+        assert all(option.endswith(unit) for option in item.task.options)
+
+
+def test_a_title_that_gives_the_answer_away_makes_no_item(atlas: list[Any], make_segment: Any) -> None:
+    own = make_segment("own", "It was founded by Ruritania in that very year.", "History of Ruritania", "own-0")
+    assert all(item.cluster != "own" for item in build([*atlas, own]).items)
+
+
+@pytest.mark.parametrize("texts", [[], ["The capital of Algeria is Algiers."], ["no sentence here", "- nor\n- here"]])
+def test_too_few_documents_give_few_items_not_an_error(make_segment: Any, texts: list[str]) -> None:
+    assert build([make_segment(str(i), text, "", str(i)) for i, text in enumerate(texts)]).items == ()
+
+
+def test_no_document_dominates(atlas: list[Any], make_segment: Any) -> None:
+    long = " ".join(f"The city of Xanadu{i} was founded by the king Kublai in {1200 + i}." for i in range(100))
+    counts = Counter(item.cluster for item in build([*atlas, make_segment("long", long, "", "long-0")]).items)
+    assert counts["long"] == 12
+
+
+@given(st.lists(st.text(max_size=200), max_size=6), st.integers(0, 1000))
+def test_any_text_is_survived(texts: list[str], seed: int) -> None:
+    from dataclasses import make_dataclass
+
+    kind = make_dataclass("Segment", ["document_id", "segment_id", "title", "text"])
+    build([kind(str(i), str(i), "", text) for i, text in enumerate(texts)], seed=seed)
