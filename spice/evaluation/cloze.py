@@ -25,7 +25,6 @@ STEM = "Which option fills the blank? {sentence}"
 OPTIONS = 4
 _MIN_WORDS, _MAX_WORDS = 6, 45
 _PER_DOCUMENT = 12
-_DRAWN = 24
 _DIGITS = re.compile(r"\d[\d.,]*")
 _POINTS_ELSEWHERE = re.compile(
     r"^(?:it|its|he|his|she|her|they|their|these|those|this|that|here|there|such|both|we|our|i|my|you|your)\b", re.I
@@ -130,7 +129,7 @@ def _blank(
 
 def _draw(span: Span, document_id: str, whole: str, index: SpanIndex, rng: random.Random) -> list[str]:
     """Three like spans of other documents, of the same unit where there are such; none if there are too few."""
-    for k in (_DRAWN, OPTIONS - 1):
+    for k in (24, 12, 6, OPTIONS - 1):
         drawn = index.draw(span, document_id, whole, k, rng)
         if drawn is not None:
             unit = _unit(span.text)

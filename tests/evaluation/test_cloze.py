@@ -69,7 +69,7 @@ def test_a_seed_fixes_the_items_in_any_order_of_segments_and_another_gives_other
         ),
         ("Xanadu became independent in 1958, after a war.", "Algeria", "Algeria: Xanadu became independent in"),
         ("Algeria became independent in 1958, after a war.", "Algeria", "Algeria became independent in"),
-        ("Xanadu held the games in the year 1958.", "Xanadu in 1958", "Xanadu held the games in the year"),
+        ("The games of Xanadu were held in 1958.", "Xanadu in 1958", "The games of Xanadu were held in"),
         ("Their neighbour Xanadu became independent in 1958.", "", None),
         ("In Xanadu the country was independent by 1958.", "", "In Xanadu the country was independent by"),
         ("Independent since 1958", "Algeria", None),
