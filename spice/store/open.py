@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -14,6 +15,7 @@ from spice.store.folder import FolderStore
 from spice.store.keys import check_key
 
 _AMAZON = "s3.amazonaws.com"
+_BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 _CONNECT_SECONDS = 5.0
 _READ_SECONDS = 60.0
 _RETRIES = 3
@@ -50,8 +52,8 @@ def _open_s3(config: StoreConfig, environ: Mapping[str, str]) -> ObjectStore:
 
     address = urlsplit(config.url)
     bucket, prefix = address.netloc, address.path.strip("/")
-    if not bucket:
-        raise ConfigError(f"store.url is {config.url!r}: a bucket is missing, as in s3://bucket/prefix.")
+    if not _BUCKET.fullmatch(bucket):
+        raise ConfigError(f"store.url is {config.url!r}: expected the name of a bucket, as in s3://bucket/prefix.")
     if prefix:
         check_key(prefix)
     endpoint = config.endpoint or _AMAZON

@@ -7,6 +7,8 @@ A service that ignores them would let two writers win: `probe` finds that out.
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import io
 import time
 import uuid
@@ -196,13 +198,18 @@ class S3Store:
 
         If a connection breaks, the write may have been made all the same. The
         repetition is then refused, and only the bytes say who the winner was.
+        The checksum lets the service refuse a body that was cut short.
         """
+        headers = {
+            **condition,
+            "Content-MD5": base64.b64encode(hashlib.md5(data, usedforsecurity=False).digest()).decode(),
+        }
         unclear = False
         with self._explained(f"{key} could not be written"):
             url = self._client.get_presigned_url("PUT", self._bucket, self._name(key), expires=timedelta(minutes=5))
         for attempt in range(_ATTEMPTS):
             try:
-                response = self._http.request("PUT", url, body=data, headers=condition, retries=False)
+                response = self._http.request("PUT", url, body=data, headers=headers, retries=False)
             except urllib3.exceptions.HTTPError as error:
                 problem: object = error
             else:
