@@ -1,0 +1,78 @@
+"""How alike texts are: copying from a document, and diversity within a batch."""
+
+from __future__ import annotations
+
+import re
+import zlib
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from spice.selfplay.answers import fold
+
+_WORD = re.compile(r"\w+")
+
+
+class Extraction(NamedTuple):
+    """How much of a text is copied from another (extractive fragments, Grusky et al., 2018, section 4.1).
+
+    Attributes:
+        longest: words of the longest common run.
+        coverage: share of the words that lie in a common run, in [0, 1].
+        density: mean length of the run that a word lies in, in words, 0 outside of runs.
+    """
+
+    longest: int
+    coverage: float
+    density: float
+
+
+def extraction(text: str, document: str) -> Extraction:
+    """Measure how much of `text` is copied from `document`; an empty text copies nothing.
+
+    Runs are found greedily, from left to right, each as long as possible.
+    """
+    words, source = split_words(text), split_words(document)
+    places = defaultdict(list)
+    for place, word in enumerate(source):
+        places[word].append(place)
+    runs = []
+    start = 0
+    while start < len(words):
+        run = max((_common_run(words, start, source, place) for place in places.get(words[start], ())), default=0)
+        runs.append(run)
+        start += max(run, 1)
+    if not words:
+        return Extraction(0, 0.0, 0.0)
+    return Extraction(max(runs), sum(runs) / len(words), sum(run * run for run in runs) / len(words))
+
+
+def distinct_n(texts: Sequence[str], n: int) -> float:
+    """Share of word n-grams over all texts that are distinct, in (0, 1] (Li et al., 2016); 0 if there are none."""
+    grams = []
+    for text in texts:
+        words = split_words(text)
+        grams += [tuple(words[i : i + n]) for i in range(len(words) - n + 1)]
+    return len(set(grams)) / len(grams) if grams else 0.0
+
+
+def compression_ratio(texts: Sequence[str]) -> float:
+    """Bytes of all texts over their bytes compressed together: the more alike the texts, the higher.
+
+    It grows with the number of texts; compare it between batches of one size.
+    """
+    data = "\n".join(texts).encode()
+    return len(data) / len(zlib.compress(data, 9))
+
+
+def split_words(text: str) -> list[str]:
+    """Split text into words, case and punctuation aside."""
+    return _WORD.findall(fold(text))
+
+
+def _common_run(words: Sequence[str], start: int, source: Sequence[str], place: int) -> int:
+    length = 0
+    most = min(len(words) - start, len(source) - place)
+    while length < most and words[start + length] == source[place + length]:
+        length += 1
+    return length

@@ -1,0 +1,189 @@
+import pytest
+
+from spice.selfplay.alarms import Thresholds, warnings
+from spice.selfplay.archive import QuestionArchive
+from spice.selfplay.health import Answer, Attempt, assess
+from spice.selfplay.types import Task
+
+DOCUMENT = "Riga is the capital of Latvia. Tallinn is the capital of Estonia."
+OPTIONS = ("Oslo", "Riga", "Berlin", "Minsk")
+
+
+def answer(correct, extracted="Riga", tokens=10, truncated=False, entropy=1.0):
+    return Answer(correct, extracted, tokens, truncated, entropy)
+
+
+def posed(question="Which city governs the Latvians?", gold="Riga", correct=(True, False), options=(), **fields):
+    task = Task("multiple_choice" if options else "free_form", question, gold, options=options)
+    answers = tuple(answer(flag) for flag in correct)
+    fields = {"unleaked": True, "tokens": 20, "truncated": False, "entropy": 2.0, "answers": answers} | fields
+    return Attempt(DOCUMENT, task, **fields)
+
+
+INVALID = Attempt(DOCUMENT, None, unleaked=True, tokens=60, truncated=True, entropy=4.0)
+
+
+def test_signals_of_a_small_iteration_by_hand():
+    attempts = [
+        posed(correct=(True, True)),
+        posed(question="Riga is the capital of what?", gold="Latvia", correct=(False, False), unleaked=False),
+        posed(question="Who rules?", correct=(True, False)),
+        INVALID,
+    ]
+
+    signals = assess(attempts, QuestionArchive())
+
+    expected = {
+        "tasks": 3,
+        "valid_rate": 3 / 4,
+        "challenger_entropy": (2 + 2 + 2 + 4) / 4,
+        "challenger_tokens": (20 + 20 + 20 + 60) / 4,
+        "challenger_truncated_share": 1 / 4,
+        "reasoner_entropy": 1,
+        "reasoner_tokens": 10,
+        "reasoner_truncated_share": 0,
+        "unanswered_share": 0,
+        "all_wrong_share": 1 / 3,
+        "all_right_share": 1 / 3,
+        "zero_variance_share": 2 / 3,
+        "distinct_2": 1.0,
+        "near_duplicate_share": 0,
+        "dominant_answer_share": 2 / 3,
+        "dominant_question_share": 1 / 3,
+        "copied_run_mean": (1 + 5 + 0) / 3,  # "the" | "Riga is the capital of" | nothing
+        "copied_run_max": 5,
+        "extractive_coverage": (1 / 5 + 5 / 6 + 0) / 3,
+        "extractive_density": (1 / 5 + 25 / 6 + 0) / 3,
+        "leak_share": 1 / 3,
+    }
+    assert {name: signals[name] for name in expected} == pytest.approx(expected)
+    assert set(signals) == {*expected, "compression_ratio"}
+
+
+def test_nothing_is_said_of_what_is_not_there():
+    assert assess([], QuestionArchive()) == {"tasks": 0}
+    assert set(assess([INVALID], QuestionArchive())) == {
+        "tasks",
+        "valid_rate",
+        "challenger_entropy",
+        "challenger_tokens",
+        "challenger_truncated_share",
+    }
+
+
+def test_one_kind_of_question_is_seen_whatever_it_is_asked_of():
+    attempts = [posed(f"What is the capital of {name}?", gold=name) for name in ("Latvia", "New York", "the Czechs")]
+
+    assert assess(attempts, QuestionArchive())["dominant_question_share"] == pytest.approx(2 / 3)
+
+
+def test_repetition_is_against_earlier_iterations():
+    archive = QuestionArchive()
+    attempts = [posed("Who wrote The Glass Orchard?"), posed("Who wrote The Glass Orchard?")]
+
+    assert assess(attempts, archive)["near_duplicate_share"] == 0.0
+    assert assess([*attempts, posed("When was the bridge opened?")], archive)["near_duplicate_share"] == 2 / 3
+
+
+def with_letters(gold, given):
+    """One multiple-choice task per letter pair."""
+    return [
+        posed(gold=OPTIONS["ABCD".index(g)], options=OPTIONS, answers=(answer(False, a), answer(False, "D")))
+        for g, a in zip(gold, given, strict=True)
+    ]
+
+
+def test_letters_used_evenly_and_unevenly():
+    even, uneven = "ABCD" * 10, "B" * 37 + "ACD"
+
+    signals = assess(with_letters(even, uneven), QuestionArchive())
+
+    assert signals["gold_letter_p"] == 1.0
+    assert signals["gold_letter_top_share"] == 0.25
+    assert signals["answered_letter_p"] < 1e-9
+    assert signals["answered_letter_top_share"] == 37 / 40
+
+
+def test_too_few_letters_are_not_tested():
+    assert "gold_letter_p" not in assess(with_letters("B" * 19, "B" * 19), QuestionArchive())
+    assert "gold_letter_p" in assess(with_letters("B" * 20, "B" * 20), QuestionArchive())
+
+
+HEALTHY = {
+    "tasks": 64.0,
+    "valid_rate": 0.8,
+    "challenger_entropy": 1.0,
+    "challenger_tokens": 60.0,
+    "challenger_truncated_share": 0.0,
+    "reasoner_entropy": 1.0,
+    "reasoner_tokens": 20.0,
+    "reasoner_truncated_share": 0.0,
+    "unanswered_share": 0.1,
+    "zero_variance_share": 0.5,
+    "leak_share": 0.0,
+    "near_duplicate_share": 0.1,
+    "dominant_answer_share": 0.1,
+    "dominant_question_share": 0.2,
+    "copied_run_mean": 4.0,
+    "gold_letter_p": 0.4,
+    "answered_letter_p": 0.01,
+    "compression_ratio": 2.0,
+}
+
+
+def test_a_healthy_iteration_raises_no_alarm():
+    assert warnings(HEALTHY, [HEALTHY] * 5) == []
+    assert warnings({}, []) == []
+
+
+@pytest.mark.parametrize(
+    ("change", "word"),
+    [
+        ({"valid_rate": 0.1}, "valid rate 0.10"),
+        ({"valid_rate": 0.5, "challenger_entropy": 1.5}, "unlearns"),
+        ({"challenger_entropy": 0.2}, "challenger's entropy"),
+        ({"reasoner_entropy": 0.2}, "reasoner's entropy"),
+        ({"challenger_truncated_share": 0.2}, "challenger's outputs are cut off"),
+        ({"reasoner_truncated_share": 0.2}, "reasoner's outputs are cut off"),
+        ({"unanswered_share": 0.6}, "no box"),
+        ({"zero_variance_share": 0.9}, "always or never"),
+        ({"leak_share": 0.3}, "contain their answer"),
+        ({"near_duplicate_share": 0.6}, "repeat earlier ones"),
+        ({"dominant_answer_share": 0.51}, "the same answer"),
+        ({"dominant_question_share": 0.51}, "of one kind"),
+        ({"copied_run_mean": 13.0}, "copy 13.0 words"),
+        ({"gold_letter_p": 1e-5}, "gold letters"),
+        ({"answered_letter_p": 1e-5}, "answered letters"),
+        ({"reasoner_tokens": 100.0}, "reasoner's outputs are 5.00 times"),
+        ({"challenger_tokens": 12.0}, "challenger's outputs are 0.20 times"),
+        ({"compression_ratio": 4.0}, "compress"),
+    ],
+)
+def test_each_failure_raises_its_own_alarm(change, word):
+    [warning] = warnings(HEALTHY | change, [HEALTHY] * 5)
+
+    assert word in warning
+
+
+def test_alarms_against_the_start_wait_until_the_start_is_over():
+    collapsed = HEALTHY | {"reasoner_entropy": 0.0}
+
+    assert warnings(collapsed, [HEALTHY] * 4) == []
+    assert warnings(collapsed, [HEALTHY] * 5) != []
+
+
+def test_the_start_is_the_baseline_however_slow_the_change():
+    slow = [HEALTHY | {"reasoner_entropy": 1.0 / (1 + i)} for i in range(30)]
+
+    assert any("entropy" in warning for warning in warnings(slow[-1], slow[:-1]))
+
+
+def test_a_falling_valid_rate_alone_is_no_death_spiral():
+    assert warnings(HEALTHY | {"valid_rate": 0.5, "challenger_entropy": 0.9}, [HEALTHY] * 5) == []
+
+
+def test_shares_of_a_handful_of_tasks_raise_no_alarm():
+    handful = HEALTHY | {"tasks": 3.0, "dominant_answer_share": 0.67}
+
+    assert warnings(handful, []) == []
+    assert warnings(handful, [], Thresholds(min_tasks=3)) != []
