@@ -12,7 +12,8 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-WIDTH, HEIGHT = 420.0, 210.0
+SMALL = (420.0, 210.0)
+WIDE = (680.0, 280.0)
 LEFT, RIGHT, TOP, BOTTOM = 44.0, 12.0, 8.0, 36.0
 MANY_POINTS = 40  # from here on a rolling mean is drawn over the raw values
 
@@ -44,6 +45,7 @@ def line_chart(
     zero: bool = True,
     x_label: str = "iteration",
     reference: float | None = None,
+    size: tuple[float, float] = SMALL,
 ) -> Markup:
     """Draw lines over a common axis.
 
@@ -54,6 +56,7 @@ def line_chart(
         zero: the y axis includes 0.
         x_label: what the x axis counts.
         reference: a value marked by a dashed line.
+        size: width and height of the drawing; the width at which it is shown gives its text the page's size.
 
     Returns:
         An `<svg>` element, or an empty string if there is nothing to draw.
@@ -67,16 +70,14 @@ def line_chart(
     if percent:
         y_ticks = [tick for tick in y_ticks if tick <= 1.0 + 1e-9]
     x_low, x_high = min(point.x for point in points), max(point.x for point in points)
-    axes = _Axes(x_low, x_high, y_ticks[0], max(y_ticks[-1], *ys))
+    axes = _Axes(x_low, x_high, y_ticks[0], max(y_ticks[-1], *ys), *size)
     parts = [_grid(axes, y_ticks, percent), _x_axis(axes, x_label)]
     if reference is not None:
         y = axes.y(reference)
-        parts.append(
-            Markup('<line class="reference" x1="{}" x2="{}" y1="{}" y2="{}"/>').format(LEFT, WIDTH - RIGHT, y, y)
-        )
+        parts.append(Markup('<line class="reference" x1="{}" x2="{}" y1="{}" y2="{}"/>').format(LEFT, axes.right, y, y))
     parts += [_line(axes, line, percent) for line in series if line.points]
     return Markup('<svg viewBox="0 0 {:.0f} {:.0f}" role="img" aria-label="{}">{}</svg>').format(
-        WIDTH, HEIGHT, _spoken(title, series, percent), Markup("").join(parts)
+        *size, _spoken(title, series, percent), Markup("").join(parts)
     )
 
 
@@ -126,15 +127,25 @@ class _Axes:
     x_high: float
     y_low: float
     y_high: float
+    width: float
+    height: float
+
+    @property
+    def right(self) -> float:
+        return self.width - RIGHT
+
+    @property
+    def bottom(self) -> float:
+        return self.height - BOTTOM
 
     def x(self, value: float) -> float:
         span = self.x_high - self.x_low
         share = (value - self.x_low) / span if span else 0.5
-        return round(LEFT + share * (WIDTH - LEFT - RIGHT), 1)
+        return round(LEFT + share * (self.right - LEFT), 1)
 
     def y(self, value: float) -> float:
         share = (value - self.y_low) / ((self.y_high - self.y_low) or 1.0)
-        return round(HEIGHT - BOTTOM - share * (HEIGHT - TOP - BOTTOM), 1)
+        return round(self.bottom - share * (self.bottom - TOP), 1)
 
 
 def _grid(axes: _Axes, y_ticks: Sequence[float], percent: bool) -> Markup:
@@ -143,7 +154,7 @@ def _grid(axes: _Axes, y_ticks: Sequence[float], percent: bool) -> Markup:
         '<text class="tick" x="{}" y="{}" text-anchor="end">{}</text>'
     )
     return Markup("").join(
-        row.format(LEFT, WIDTH - RIGHT, LEFT - 6, axes.y(tick) + 4, number(tick, percent), y=axes.y(tick))
+        row.format(LEFT, axes.right, LEFT - 6, axes.y(tick) + 4, number(tick, percent), y=axes.y(tick))
         for tick in y_ticks
     )
 
@@ -152,14 +163,14 @@ def _x_axis(axes: _Axes, label: str) -> Markup:
     whole = sorted({round(tick) for tick in ticks(axes.x_low, axes.x_high, 6)})
     marks = Markup("").join(
         Markup('<text class="tick" x="{}" y="{}" text-anchor="middle">{}</text>').format(
-            axes.x(tick), HEIGHT - BOTTOM + 15, tick
+            axes.x(tick), axes.bottom + 15, tick
         )
         for tick in whole
         if axes.x_low <= tick <= axes.x_high
     )
-    middle = (LEFT + WIDTH - RIGHT) / 2
+    middle = (LEFT + axes.right) / 2
     return marks + Markup('<text class="axis" x="{}" y="{}" text-anchor="middle">{}</text>').format(
-        middle, HEIGHT - 4, label
+        middle, axes.height - 4, label
     )
 
 

@@ -41,10 +41,11 @@ def result(run: Run) -> str:
         done = len(run.iterations)
         return f"{done} iterations were trained; there is no evaluation yet." if done else "Nothing was trained yet."
     name, suite = found
+    change = suite.difference
     return (
         f"On {suite.n} held-out items ({name}), accuracy went from {percent(suite.base.rate)} to "
-        f"{percent(suite.candidate.rate)}: {difference(suite.difference)} percentage points with its 95% interval, "
-        f"{VERDICTS[suite.verdict]}."
+        f"{percent(suite.candidate.rate)}, a difference of {100 * change.value:+.1f} points "
+        f"(95% interval {100 * change.low:+.1f} to {100 * change.high:+.1f}): {VERDICTS[suite.verdict]}."
     )
 
 
@@ -63,8 +64,13 @@ def minutes(run: Run) -> float | None:
 
 def limits(run: Run) -> list[str]:
     """What such a run does not show, whatever its figures."""
-    agree = [row.audit.agree_share for row in run.iterations if row.audit.agree_share is not None]
-    audit = f" At the end the audit agreed with {percent(agree[-1])} of the gold answers." if agree else ""
+    audits = [row.audit for row in run.iterations if row.audit.n and row.audit.agree_share is not None]
+    n = sum(audit.n for audit in audits)
+    agreeing = sum(round(audit.n * (audit.agree_share or 0.0)) for audit in audits)
+    audit = f" The audit agreed with {agreeing} of {n} gold answers ({percent(agreeing / n)})." if n else ""
+    grading = "Training tasks are graded by the Challenger's own gold answer, which can be wrong." + audit
+    if run.evaluation is None:
+        return ["Without an evaluation it shows nothing about ability: rewards and curves of training do not.", grading]
     return [
         "It compares the model before and after on the same questions, with the same prompt. Held-out documents are "
         "from the same collection: a gain says that the model answers this kind of question on this kind of document "
@@ -73,7 +79,7 @@ def limits(run: Run) -> list[str]:
         "repeat the run with other seeds before relying on the size of the gain.",
         "No control arm was run beside it, so it does not show that self-play is the cause: "
         "part of a gain can come from learning the form of the answer.",
-        "Training tasks are graded by the Challenger's own gold answer, which can be wrong." + audit,
+        grading,
     ]
 
 

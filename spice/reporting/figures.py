@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from spice.reporting.chart import Point, Series, line_chart
+from spice.reporting.chart import WIDE, Point, Series, line_chart
 from spice.reporting.records import Coevolution, Iteration
 
 Reader = Callable[[Iteration], float | None]
@@ -98,7 +98,7 @@ def coevolution_figure(record: Coevolution | None) -> Figure:
         Series("the first Reasoner on later Challengers' tasks", "challenger", _points(record, "early_reasoner")),
     ]
     title = "Co-evolution"
-    svg = line_chart(title, series, percent=True, x_label="iteration of the checkpoint")
+    svg = line_chart(title, series, percent=True, x_label="iteration of the checkpoint", size=WIDE)
     return Figure(
         title,
         "Rising blue: the Reasoner learns. Falling orange: the Challenger's tasks get harder for the model as it was. "
