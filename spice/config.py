@@ -51,6 +51,10 @@ class CorpusConfig(Section):
     )
     max_file_bytes: int = Field(256 * 2**20, ge=1, description="larger files are skipped and counted")
     max_line_chars: int = Field(200_000, ge=1000, description="a longer line is broken before it is processed")
+    text_field: str = Field("text", min_length=1, description="the field of JSONL and Parquet rows that holds the text")
+    title_field: str = Field("title", min_length=1, description="the field of JSONL and Parquet rows that holds a title")
+    pdf_pages: int = Field(5000, ge=1, description="PDF files with more pages are skipped and counted")
+    pdf_seconds: float = Field(120.0, gt=0.0, description="a PDF file that takes longer to read is skipped and counted")
     screen_injections: bool = Field(True, description="quarantine documents with text that instructs a model")
     follow_symlinks: bool = Field(False, description="follow symbolic links that stay inside the given folder")
 
@@ -90,6 +94,9 @@ class RecipeConfig(Section):
     reasoner_tokens: int = Field(4096, ge=4, description="longest Reasoner output, in tokens")
     updates_per_iteration: int = Field(
         1, ge=1, description="optimizer steps per iteration; above 1 the PPO clip is active"
+    )
+    verify_seconds: float = Field(
+        5.0, gt=0.0, description="processor time for comparing two expressions; past it the answer is wrong"
     )
     audit_tasks: int = Field(
         8, ge=0, description="tasks per iteration that the policy answers with the document, for the gold audit"
