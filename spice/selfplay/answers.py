@@ -9,7 +9,7 @@ from functools import lru_cache
 
 from spice.selfplay.types import LETTERS
 
-_BOX = re.compile(r"\\(?:boxed|fbox)\s*\{")
+_BRACE = re.compile(r"(\\(?:boxed|fbox)\s*\{)|\\.|[{}]", re.DOTALL)
 _TEXT_COMMAND = re.compile(r"\\(?:text|textbf|textit|textrm|mathrm|mathbf|mathit|mbox)\s*\{([^{}]*)\}")
 _ESCAPED = re.compile(r"\\([%$&#_])")
 _ARTICLE = re.compile(r"^(?:the|an|a)\s+(?=\S)")
@@ -33,11 +33,17 @@ def extract_boxed(response: str) -> str | None:
     Braces may be nested; escaped ones (`\{`) do not count. A box that is cut off
     is no box, an empty one no answer.
     """
-    for match in reversed(list(_BOX.finditer(response))):
-        content = _until_closed(response, match.end())
-        if content is not None:
-            return content.strip() or None
-    return None
+    # One pass, because a policy that degenerates may open a thousand boxes and close none.
+    last, content = -1, ""
+    opened: list[int] = []
+    for match in _BRACE.finditer(response):
+        if match[1]:
+            opened.append(match.end())
+        elif match[0] == "{":
+            opened.append(-1)
+        elif match[0] == "}" and opened and (start := opened.pop()) > last:
+            last, content = start, response[start : match.start()]
+    return content.strip() or None
 
 
 def normalise(text: str) -> str:
@@ -58,8 +64,6 @@ def normalise(text: str) -> str:
     return _ARTICLE.sub("", text)
 
 
-# A document is searched for the answer and the evidence of each of its tasks.
-@lru_cache(maxsize=64)
 def fold(text: str) -> str:
     """Reduce text to NFKC, folded case, plain quotes and dashes, and single spaces; nothing else is dropped."""
     return " ".join(unicodedata.normalize("NFKC", text.translate(_CHARACTERS)).casefold().split())
@@ -75,7 +79,7 @@ def contains(text: str, phrase: str) -> bool:
         return False
     left = r"(?<!\w)" if phrase[0].isalnum() else ""
     right = r"(?!\w)" if phrase[-1].isalnum() else ""
-    return re.search(left + re.escape(phrase) + right, fold(text)) is not None
+    return re.search(left + re.escape(phrase) + right, _fold_document(text)) is not None
 
 
 def choose(answer: str, options: Sequence[str]) -> int | None:
@@ -104,22 +108,11 @@ def choose(answer: str, options: Sequence[str]) -> int | None:
 
 def parse_integer(text: str) -> int | None:
     """Read a plain integer: a sign, thousands separators and a decimal part of zeros are allowed, units are not."""
-    match = _INTEGER.fullmatch(_THOUSANDS_GAP.sub("", normalise(text)))
+    match = _INTEGER.fullmatch(_THOUSANDS_GAP.sub(",", normalise(text)))
     if match is None or len(match[2]) > 1000:
         return None
     return int(match[1] + match[2].replace(",", ""))
 
 
-def _until_closed(text: str, start: int) -> str | None:
-    depth = 1
-    position = start
-    while position < len(text):
-        character = text[position]
-        if character == "\\":
-            position += 2
-            continue
-        depth += (character == "{") - (character == "}")
-        if depth == 0:
-            return text[start:position]
-        position += 1
-    return None
+# A document is searched for the answer and the evidence of each of its tasks.
+_fold_document = lru_cache(maxsize=8)(fold)

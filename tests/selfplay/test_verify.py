@@ -1,3 +1,4 @@
+import os
 import sys
 import time
 
@@ -43,6 +44,9 @@ def is_right(verifier, answer, task):
         (r"\fbox{4} ", "4"),
         (r"\boxed {5}", "5"),
         (r"\boxed{6} and then \boxed{7", "6"),
+        (r"{ \boxed{8} }", "8"),
+        (r"} \boxed{9}", "9"),
+        (r"\boxed{\boxed{10} or", "10"),
         (r"\boxed{", None),
         (r"\boxed{ }", None),
         ("Riga", None),
@@ -59,6 +63,13 @@ def test_extract_boxed_gives_back_what_was_put_in(text):
     balanced = text.replace("\\", "").replace("{", "").replace("}", "")
 
     assert extract_boxed(f"{balanced} \\boxed{{{balanced}}} {balanced}") == (balanced.strip() or None)
+
+
+def test_extract_boxed_takes_time_linear_in_the_response():
+    start = time.monotonic()
+
+    assert extract_boxed(r"\boxed{" * 100_000) is None
+    assert time.monotonic() - start < 5
 
 
 @given(st.text())
@@ -139,6 +150,7 @@ def test_an_answer_that_names_two_options_names_none(answer, options, chosen):
         ("4.2", None),
         ("10²", None),
         ("12 34", None),
+        ("1991 200", None),
         ("", None),
         ("9" * 5000, None),
     ],
@@ -250,6 +262,33 @@ def test_dying_worker_is_replaced():
         verdicts = verifier.check([(r"\boxed{die}", free_form("7")), (r"\boxed{x}", free_form("7"))])
 
     assert [(v.correct, v.timed_out) for v in verdicts] == [(False, True), (True, False)]
+
+
+def test_worker_sees_no_credentials(monkeypatch):
+    monkeypatch.setenv("SPICE_S3_SECRET_KEY", "secret")
+    code = "import os\nfor line in sys.stdin:\n    print(str('secret' not in os.environ.values()).lower(), flush=True)"
+    with Verifier(worker=worker(code)) as verifier:
+        [verdict] = verifier.check([(r"\boxed{x}", free_form("7"))])
+
+    assert verdict.correct
+
+
+def test_worker_has_a_memory_limit():
+    with Verifier(memory_bytes=2**20) as verifier:
+        [verdict] = verifier.check([(r"\boxed{(x+1)^2}", free_form("x^2+2x+1"))])
+
+    assert not verdict.correct
+
+
+def test_worker_ends_with_the_verifier(tmp_path):
+    code = f"import os, pathlib\npathlib.Path({str(tmp_path / 'pid')!r}).write_text(str(os.getpid()))\n"
+    with Verifier(worker=worker(code + "for line in sys.stdin:\n    print('true', flush=True)")) as verifier:
+        verifier.check([(r"\boxed{x}", free_form("7"))])
+        pid = int((tmp_path / "pid").read_text())
+        os.kill(pid, 0)
+
+    with pytest.raises(ProcessLookupError):
+        os.kill(pid, 0)
 
 
 def test_equal_answers_are_compared_once():
