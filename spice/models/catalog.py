@@ -50,11 +50,8 @@ def checkpoint_folder(ref: str, store: ObjectStore | None) -> Path:
     """Return a local, verified copy of the checkpoint `ref`."""
     if store is None:
         raise ModelError(f"{ref} lies in a store, and none is configured.")
-    return _cached(ref, lambda folder: _download(store, ref, folder))
-
-
-def _download(store: ObjectStore, ref: str, folder: Path) -> None:
-    artifacts.download(store, ref, folder)
+    # Downloading verifies every file, also of a copy that is there already.
+    return artifacts.download(store, ref, cache_folder() / "models" / ref.replace("/", "-"))
 
 
 def _cached(name: str, build: Callable[[Path], None]) -> Path:

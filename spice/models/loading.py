@@ -26,7 +26,9 @@ def load_model(folder: Path, dtype: str) -> Any:
     from transformers import AutoModelForCausalLM
 
     if not any(folder.glob("*.safetensors")):
-        raise ModelError(f"{folder} holds no *.safetensors file. Convert the model to safetensors; no other format is loaded.")
+        raise ModelError(
+            f"{folder} holds no *.safetensors file. Convert the model to safetensors; no other format is loaded."
+        )
     attention.register()
     try:
         model = AutoModelForCausalLM.from_pretrained(
@@ -40,7 +42,9 @@ def load_model(folder: Path, dtype: str) -> Any:
     except (OSError, ValueError) as error:
         raise ModelError(f"The model in {folder} cannot be loaded: {error}") from error
     if getattr(model.config, "final_logit_softcapping", None):
-        raise ModelError(f"The model in {folder} caps its logits, which our engines do not reproduce. Choose another model.")
+        raise ModelError(
+            f"The model in {folder} caps its logits, which our engines do not reproduce. Choose another model."
+        )
     model.eval()
     return model
 

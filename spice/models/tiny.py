@@ -33,7 +33,10 @@ def build(folder: Path) -> None:
     core.train_from_iterator(
         [_TEXT],
         trainers.BpeTrainer(
-            vocab_size=768, special_tokens=special, initial_alphabet=pre_tokenizers.ByteLevel.alphabet(), show_progress=False
+            vocab_size=768,
+            special_tokens=special,
+            initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+            show_progress=False,
         ),
     )
     tokenizer = PreTrainedTokenizerFast(

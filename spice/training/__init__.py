@@ -1,0 +1,1 @@
+"""The training loop over self-play, rollout and learner."""

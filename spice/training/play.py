@@ -1,0 +1,223 @@
+"""The two roles at work: the Challenger poses tasks about documents, the Reasoner answers them without.
+
+Used by training, by the co-evolution figure and by the gold audit alike. All
+prompts of a phase go to the engine in one call, so that it can batch them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from spice.config import RecipeConfig
+from spice.rollout.base import Completion, Engine, Grammar, Request
+from spice.selfplay import schema, short
+from spice.selfplay.format import SELECTOR_PATTERN, SELECTOR_TOKENS, select_format, selector_messages
+from spice.selfplay.prompts import challenger_messages, reasoner_messages, render
+from spice.selfplay.sampling import keep_attempts
+from spice.selfplay.types import Document, Task, TaskFormat, Verdict
+from spice.selfplay.validity import validity
+from spice.selfplay.verify import Verifier
+from spice.text.spans import SpanIndex
+
+Seeds = Callable[..., int]
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One Challenger output about one document.
+
+    Attributes:
+        document: what it read.
+        prompt: the Challenger's prompt, token ids.
+        completion: what it wrote.
+        task: the task, or `None` if invalid.
+        reason: why it is invalid, or "".
+        checks: every measured check by name; empty where nothing could be parsed.
+    """
+
+    document: Document
+    prompt: tuple[int, ...]
+    completion: Completion
+    task: Task | None
+    reason: str
+    checks: dict[str, bool]
+
+
+@dataclass(frozen=True)
+class Answers:
+    """The Reasoner's G answers to one task.
+
+    Attributes:
+        prompt: the Reasoner's prompt, token ids.
+        completions: what it wrote, G of them.
+        verdicts: one each.
+    """
+
+    prompt: tuple[int, ...]
+    completions: list[Completion]
+    verdicts: list[Verdict]
+
+    @property
+    def correct(self) -> list[bool]:
+        """Which answers equal the gold answer."""
+        return [verdict.correct for verdict in self.verdicts]
+
+
+class Players:
+    """Both roles on one engine. They share its weights; what tells them apart is the prompt."""
+
+    def __init__(
+        self, engine: Engine, tokenizer: Any, recipe: RecipeConfig, index: SpanIndex, verifier: Verifier
+    ) -> None:
+        """Set the table.
+
+        Args:
+            engine: generates with the policy's weights.
+            tokenizer: its tokenizer.
+            recipe: formats, templates, group sizes, temperature, validity.
+            index: spans of the training documents, for wrong options.
+            verifier: judges answers.
+        """
+        self._engine = engine
+        self._tokenizer = tokenizer
+        self._recipe = recipe
+        self._index = index
+        self._verifier = verifier
+
+    def challenge(self, documents: Sequence[Document], seeds: Seeds) -> list[list[Attempt]]:
+        """Pose tasks about each document until G attempts are there and one is valid, at most N (paper section 3).
+
+        Of a document's attempts G are kept, at the ratio of valid to invalid ones sampled.
+
+        Returns:
+            The kept attempts, by document.
+        """
+        formats = self._formats(documents, seeds)
+        grammars = [self._grammar(document, form) for document, form in zip(documents, formats, strict=True)]
+        attempts: list[list[Attempt]] = [[] for _ in documents]
+        open_ = [i for i, grammar in enumerate(grammars) if grammar is not None]
+        while open_:
+            sampled = min(len(attempts[i]) for i in open_)
+            requests = [
+                Request(
+                    render(self._tokenizer, challenger_messages(documents[i], formats[i], self._recipe)),
+                    n=min(self._recipe.attempts, self._recipe.max_attempts - sampled),
+                    max_tokens=self._recipe.challenger_tokens,
+                    temperature=self._recipe.temperature,
+                    grammar=grammars[i],
+                    seed=seeds("challenge", i, sampled),
+                )
+                for i in open_
+            ]
+            for i, request, completions in zip(open_, requests, self._engine.generate(requests), strict=True):
+                rng = random.Random(seeds("options", i, sampled))
+                attempts[i] += [
+                    self._attempt(documents[i], formats[i], request.prompt, completion, rng)
+                    for completion in completions
+                ]
+            open_ = [
+                i
+                for i in open_
+                if len(attempts[i]) < self._recipe.max_attempts and not any(a.task for a in attempts[i])
+            ]
+        kept = []
+        for i, made in enumerate(attempts):
+            valid = [attempt.task is not None for attempt in made]
+            rng = random.Random(seeds("keep", i))
+            kept.append([made[k] for k in keep_attempts(valid, self._recipe.attempts, rng)])
+        return kept
+
+    def answer(self, tasks: Sequence[Task], seeds: Seeds, n: int | None = None) -> list[Answers]:
+        """Answer each task G times (or `n` times) without its document."""
+        return self._ask(
+            [render(self._tokenizer, reasoner_messages(task, self._recipe)) for task in tasks],
+            tasks,
+            self._recipe.temperature,
+            n or self._recipe.group_size,
+            [seeds("answer", i) for i in range(len(tasks))],
+        )
+
+    def audit(self, tasks: Sequence[tuple[Task, Document]]) -> list[Answers]:
+        """Answer each task once, greedily, *with* its document: does the policy agree with the gold answer?"""
+        prompts = [
+            render(self._tokenizer, reasoner_messages(task, self._recipe, document=document.text))
+            for task, document in tasks
+        ]
+        return self._ask(prompts, [task for task, _ in tasks], 0.0, 1, [0] * len(tasks))
+
+    def _ask(
+        self,
+        prompts: Sequence[tuple[int, ...]],
+        tasks: Sequence[Task],
+        temperature: float,
+        n: int,
+        seeds: Sequence[int],
+    ) -> list[Answers]:
+        requests = [
+            Request(prompt, n=n, max_tokens=self._recipe.reasoner_tokens, temperature=temperature, seed=seed)
+            for prompt, seed in zip(prompts, seeds, strict=True)
+        ]
+        completions = self._engine.generate(requests)
+        pairs = [(c.text, task) for task, group in zip(tasks, completions, strict=True) for c in group]
+        verdicts = iter(self._verifier.check(pairs))
+        return [
+            Answers(request.prompt, group, [next(verdicts) for _ in group])
+            for request, group in zip(requests, completions, strict=True)
+        ]
+
+    def _formats(self, documents: Sequence[Document], seeds: Seeds) -> list[TaskFormat]:
+        """The task format of each document; the policy is asked only where the recipe leaves a choice."""
+        formats = self._recipe.formats
+        if len(formats) == 1:
+            return [formats[0]] * len(documents)
+        requests = [
+            Request(
+                render(self._tokenizer, selector_messages(document)),
+                max_tokens=SELECTOR_TOKENS,
+                temperature=self._recipe.temperature,
+                grammar=Grammar("regex", SELECTOR_PATTERN),
+                seed=seeds("format", i),
+            )
+            for i, document in enumerate(documents)
+        ]
+        chosen = self._engine.generate(requests)
+        return [select_format(d, formats, c[0].text) for d, c in zip(documents, chosen, strict=True)]
+
+    def _grammar(self, document: Document, task_format: TaskFormat) -> Grammar | None:
+        """What the Challenger's output must match, or `None` if the document offers nothing to ask for."""
+        if self._recipe.template == "full":
+            return Grammar("json_schema", json.dumps(schema.challenger_schema(task_format)))
+        text = short.grammar(document, self._recipe)
+        return None if text is None else Grammar("lark", text)
+
+    def _attempt(
+        self,
+        document: Document,
+        task_format: TaskFormat,
+        prompt: tuple[int, ...],
+        completion: Completion,
+        rng: random.Random,
+    ) -> Attempt:
+        if self._recipe.template == "full":
+            task = schema.parse_full(completion.text, task_format)
+        else:
+            task = short.parse(completion.text, document, task_format, self._index, rng)
+        if isinstance(task, str):
+            reason = "cut off at the length limit" if completion.finish == "length" else task
+            return Attempt(document, prompt, completion, None, reason, {})
+        valid, reason, checks = validity(task, document, self._recipe)
+        return Attempt(document, prompt, completion, task if valid else None, reason, checks)
+
+
+def seed_stream(seed: int, iteration: int) -> Seeds:
+    """Seeds for the draws of one iteration: `seeds("answer", 3)` depends on nothing but its arguments and these."""
+
+    def derive(*parts: str | int) -> int:
+        return int.from_bytes(hashlib.sha256(repr((seed, iteration, parts)).encode()).digest()[:8], "big")
+
+    return derive
