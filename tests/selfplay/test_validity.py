@@ -141,6 +141,7 @@ def test_parse_selection(text, selection):
 
 BOTH = ("multiple_choice", "free_form")
 NUMBERS = Document("d2", "n.txt", "From 12 to 15 and from 3.5 to 4,000.")
+PROSE = Document("d3", "p.txt", NUMBERS.text + " So it was told by the old people of the valley." * 20)
 
 
 @pytest.mark.parametrize(
@@ -150,6 +151,7 @@ NUMBERS = Document("d2", "n.txt", "From 12 to 15 and from 3.5 to 4,000.")
         (NUMBERS, BOTH, "multiple_choice", "multiple_choice"),
         (DOCUMENT, BOTH, "", "multiple_choice"),
         (NUMBERS, BOTH, "hm", "free_form"),
+        (PROSE, BOTH, "", "multiple_choice"),
         (NUMBERS, ("multiple_choice",), "free_form", "multiple_choice"),
     ],
 )
