@@ -68,7 +68,7 @@ class Comparer:
         if reply is None:
             self.close()
             return None
-        return bool(json.loads(reply))
+        return reply == b"true\n"
 
     def close(self) -> None:
         """End the worker, if there is one. The next comparison starts another."""
