@@ -55,10 +55,16 @@ def test_no_admitted_oracle_runs_an_answer(tmp_path: Path) -> None:
     trap = tmp_path / "executed"
     code = f"__import__('pathlib').Path({str(trap)!r}).touch()"
     for name in reasoning.admitted():
-        if name == "composite":
-            continue
         suite = reasoning.build_suite([name], 1, seed=0)
         assert suite.grade is not None
         for answer in (code, f"[{code}]", f"({code}, 1)"):
             assert not suite.grade([(f"\\boxed{{{answer}}}", suite.items[0])])[0].correct
     assert not trap.exists()
+
+
+@pytest.mark.parametrize("name", reasoning.admitted())
+def test_every_admitted_oracle_accepts_its_own_answer(name: str) -> None:
+    suite = reasoning.build_suite([name], 1, seed=0)
+    assert suite.grade is not None
+    response = f"\\boxed{{{suite.items[0].task.answer}}}"
+    assert suite.grade([(response, suite.items[0])])[0].correct
