@@ -1,0 +1,48 @@
+"""Cleaning: what a model should not see is taken out of the text, and nothing else."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+# Tabs and newlines are layout; the other controls, private use, surrogates (bytes that could not be decoded),
+# zero-width and direction marks, tag characters and non-characters carry no text.
+_JUNK = re.compile(
+    "[\x00-\x08\x0e-\x1f\x7f-\x84\x86-\x9f\xad\u061c\u180e\u200b\u200e\u200f\u202a-\u202e\u2060-\u2064\u2066-\u206f"
+    "\ud800-\udfff\ufeff\ufff9-\ufffb\ufffe\uffff\U000e0000-\U000e0fff\U000f0000-\U0010ffff]"
+)
+# Joiners are letters' business in Persian, Hindi and emoji sequences, and noise between plain letters.
+_JOINER = re.compile("(?<![\u0600-\u0e7f\U0001f000-\U0001faff\ufe0f\u2640\u2642])[\u200c\u200d]+")
+_LINE_END = re.compile("\r\n?|[\x0b\x0c\x85\u2028\u2029]")
+_INNER_BLANKS = re.compile("(?<=[^\\s])[^\\S\n]+")
+# Anchored so that a run of a million blanks costs one pass, not one per blank.
+_TRAILING = re.compile("(?:(?<=\n)[^\\S\n]+|[^\\S\n])(?=\n)")
+_BLANK_LINES = re.compile("\n{3,}")
+
+
+def clean(text: str) -> str:
+    """The text in Unicode NFC, without invisible characters, with single blanks and at most one blank line.
+
+    Indentation stays, because it carries meaning in lists and code.
+    `clean(clean(text)) == clean(text)`.
+    """
+    if text.isascii() and not _JUNK.search(text):
+        plain = _LINE_END.sub("\n", text)
+    else:
+        plain = _JOINER.sub("", _JUNK.sub("", _LINE_END.sub("\n", text)))
+        plain = unicodedata.normalize("NFC", plain)
+    plain = _INNER_BLANKS.sub(" ", plain)
+    plain = _TRAILING.sub("", plain)
+    return _BLANK_LINES.sub("\n\n", plain).strip()
+
+
+def removed_characters(text: str) -> int:
+    """How many invisible characters and undecodable bytes `clean` would take out."""
+    if text.isascii() and not _JUNK.search(text):
+        return 0
+    return len(_JUNK.findall(text)) + len(_JOINER.findall(text))
+
+
+def fingerprint_text(text: str) -> str:
+    """The text as duplicates are compared: without case, punctuation and layout."""
+    return " ".join(re.findall(r"\w+", text.casefold()))

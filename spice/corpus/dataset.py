@@ -1,0 +1,135 @@
+"""Dataset versions: immutable, named by digest, Parquet shards under a manifest.
+
+The same segments always give the same bytes, so the same corpus, configuration
+and tokenizer give the same reference.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pydantic import TypeAdapter, ValidationError
+
+from spice.corpus.document import Unit
+from spice.errors import CorpusError, IntegrityError
+from spice.store import artifacts
+from spice.store.base import ObjectStore
+
+Split = Literal["train", "held_out"]
+
+SHARD_ROWS = 65536
+SHARD_BYTES = 256 * 2**20
+LEFT_OUT = "left_out.jsonl"
+
+
+@dataclass(frozen=True)
+class Segment:
+    """A piece of a document, at most `corpus.segment_tokens` long, and where it came from.
+
+    `start` and `end` count bytes of the file (end exclusive), or pages or rows
+    (from 1, both inclusive), as `unit` says. For an HTML page they are the
+    whole file. `sha256` is that of `text`; `document_id` that of the whole
+    cleaned document.
+    """
+
+    segment_id: str
+    document_id: str
+    source: str
+    title: str
+    unit: Unit
+    start: int
+    end: int
+    sha256: str
+    text: str
+    tokens: int
+    split: Split
+
+
+SCHEMA = pa.schema(
+    [
+        pa.field(field.name, pa.int64() if field.name in {"start", "end", "tokens"} else pa.string(), nullable=False)
+        for field in fields(Segment)
+    ]
+)
+_SEGMENTS = TypeAdapter(list[Segment])
+
+
+def load(store: ObjectStore, ref: str, split: Split | None = None) -> list[Segment]:
+    """The segments of a dataset version, verified, in order of source and position.
+
+    Args:
+        store: where the version lies.
+        ref: `datasets/<name>/<digest>`, or any shorter form that `spice.store.artifacts.resolve` knows.
+        split: only this split.
+
+    Raises:
+        NotFoundError: there is no such version.
+        IntegrityError: its bytes were changed, or it was not written by `ingest`.
+        CorpusError: it has no segment in `split`.
+    """
+    ref = artifacts.resolve(store, ref)
+    names = [name for name in sorted(artifacts.files(store, ref)) if name.endswith(".parquet")]
+    segments = [segment for name in names for segment in _read_shard(artifacts.read(store, ref, name), f"{ref}/{name}")]
+    chosen = [segment for segment in segments if split is None or segment.split == split]
+    if not chosen:
+        raise CorpusError(f"{ref} has no {split or 'segments'}{' segments' if split else ''}. Ingest more documents.")
+    return chosen
+
+
+def manifest(store: ObjectStore, ref: str) -> dict[str, Any]:
+    """The manifest of a dataset version: counts, configuration, tokenizer. Raises as `load` does."""
+    return artifacts.manifest(store, artifacts.resolve(store, ref))
+
+
+class ShardWriter:
+    """Writes segments to Parquet files of bounded size in a folder; `files` names them."""
+
+    def __init__(self, folder: Path) -> None:
+        self.files: dict[str, Path] = {}
+        self._folder = folder
+        self._rows: list[Segment] = []
+        self._bytes = 0
+
+    def add(self, segment: Segment) -> None:
+        """Append one segment; full shards go to disk."""
+        self._rows.append(segment)
+        self._bytes += len(segment.text)
+        if len(self._rows) >= SHARD_ROWS or self._bytes >= SHARD_BYTES:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write what is pending."""
+        if not self._rows:
+            return
+        name = f"segments-{len(self.files):05d}.parquet"
+        path = self._folder / name
+        columns = {field.name: [getattr(row, field.name) for row in self._rows] for field in fields(Segment)}
+        pq.write_table(
+            pa.table(columns, schema=SCHEMA),
+            path,
+            version="2.6",
+            compression="zstd",
+            compression_level=3,
+            use_dictionary=["document_id", "source", "title", "unit", "split"],
+            row_group_size=8192,
+            store_schema=False,
+        )
+        self.files[name] = path
+        self._rows, self._bytes = [], 0
+
+
+def _read_shard(data: bytes, where: str) -> Iterator[Segment]:
+    try:
+        rows = pq.read_table(io.BytesIO(data)).to_pylist()
+        yield from _SEGMENTS.validate_python(rows)
+    except (pa.ArrowException, ValidationError) as error:
+        raise IntegrityError(f"{where} is not a shard of segments that this program wrote: {error}") from error
+
+
+SPLITS: tuple[Split, ...] = get_args(Split)
