@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -122,3 +123,19 @@ def test_the_grammar_permits_the_options_and_nothing_else(options: tuple[str, ..
         assert not accepts(f"\\boxed{{{option}}} ")
         assert not accepts(option)
     assert not accepts("\\boxed{Oslo}")
+
+
+@pytest.mark.torch
+def test_a_model_that_knows_nothing_still_picks_an_option_when_forced(tiny_folder: Path, verifier: Verifier) -> None:
+    from spice.models.loading import load_model, load_tokenizer
+    from spice.rollout.transformers_engine import TransformersEngine
+
+    tokenizer = load_tokenizer(tiny_folder)
+    engine = TransformersEngine(load_model(tiny_folder, "float32"), tokenizer, 8192)
+    free = Suite("cloze", "cloze", (CHOICE,) * 3)
+    results = answer(engine, tokenizer, verifier, free, free.as_forced(), max_tokens=8)
+    assert len(results["cloze"]) == 3
+    for result in results["cloze_forced"]:
+        assert result.answer in OPTIONS
+        assert result.correct == (result.answer == "Paris")
+        assert not result.truncated
