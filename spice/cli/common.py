@@ -26,14 +26,11 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-
-from spice.errors import SpiceError
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -59,12 +56,6 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for machine
 
 # Text from documents, models and stores is printed; these would let it move the cursor or set the clipboard.
 _CONTROL = {code: None for code in (*range(0x20), *range(0x7F, 0xA0)) if chr(code) not in "\n\t"}
-
-
-class Interrupted(SpiceError):
-    """Ctrl-C in the middle of work that can be taken up again."""
-
-    exit_code = 130
 
 
 def resolve_settings(
@@ -108,12 +99,3 @@ def emit(obj: object, human: RenderableType, as_json: bool) -> None:
     if text:
         print(text)
     sys.stdout.flush()  # so that a closed pipe is noticed here, where it is handled
-
-
-@contextmanager
-def resumable(hint: str) -> Iterator[None]:
-    """Turn Ctrl-C inside the block into exit code 130 and a sentence on how to go on."""
-    try:
-        yield
-    except KeyboardInterrupt as interrupt:
-        raise Interrupted(f"interrupted; {hint}") from interrupt

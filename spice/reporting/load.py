@@ -17,18 +17,19 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pydantic import TypeAdapter, ValidationError
 
-from spice.errors import NotFoundError, StoreError
+from spice.errors import NotFoundError, SpiceError
 from spice.evaluation.schema import EvaluationReport
+from spice.promotion import gate
 from spice.reporting.records import (
     Attempt,
     Coevolution,
-    Decision,
     Iteration,
     Passage,
     Run,
     RunInfo,
 )
 from spice.store import ObjectStore, artifacts
+from spice.trust.keyring import Keyring
 
 SAMPLES = 12
 INVALID_EVERY = 4  # every fourth sample is an invalid attempt, where there is one
@@ -46,10 +47,7 @@ def runs(store: ObjectStore) -> list[tuple[str, RunInfo]]:
 
 def load(store: ObjectStore, name: str) -> Run:
     """Read everything that a report shows. Raises `NotFoundError` if there is no such run."""
-    parts = _Parts(store, name)
-    if not parts.keys:
-        known = ", ".join(run for run, _ in runs(store)) or "none"
-        raise NotFoundError(f"there is no run {name!r} in {store.url}; runs are: {known}")
+    parts = _existing(store, name)
     info = parts.info()
     samples = parts.samples()
     corpus = parts.referenced(info.corpus, artifacts.manifest, _TREE.validate_python)
@@ -61,16 +59,29 @@ def load(store: ObjectStore, name: str) -> Run:
         passages=parts.passages(info.corpus, corpus, {sample.document for sample in samples}),
         corpus=corpus,
         evaluation=parts.referenced(info.evaluation, artifacts.read_json, EvaluationReport.model_validate),
-        decision=parts.referenced(info.decision, artifacts.read_json, Decision.model_validate),
+        decision=parts.referenced(info.decision, partial(gate.load, keyring=Keyring(store)), lambda decision: decision),
         coevolution=parts.own("coevolution.json", Coevolution.model_validate_json),
         config=parts.own("config.json", _TREE.validate_json),
         problems=tuple(parts.problems),
     )
 
 
+def run_info(store: ObjectStore, name: str) -> RunInfo:
+    """State and references of one run. Raises `NotFoundError` if there is no such run."""
+    return _existing(store, name).info()
+
+
 def slots(available: int, count: int = SAMPLES) -> list[int]:
     """`count` indices spread evenly over `range(available)`, repeating where there are fewer than `count`."""
     return [slot * available // count for slot in range(count)] if available else []
+
+
+def _existing(store: ObjectStore, name: str) -> _Parts:
+    parts = _Parts(store, name)
+    if not parts.keys:
+        known = ", ".join(run for run, _ in runs(store)) or "none"
+        raise NotFoundError(f"there is no run {name!r} in {store.url}; runs are: {known}")
+    return parts
 
 
 class _Parts:
@@ -137,7 +148,7 @@ class _Parts:
             first = error.errors(include_url=False)[0]
             where = ".".join(map(str, first["loc"])) or "the whole"
             self.problems.append(f"{what} is not what it should be: {where}: {first['msg']}")
-        except (StoreError, pa.ArrowException) as error:
+        except (SpiceError, pa.ArrowException) as error:
             self.problems.append(f"{what} cannot be read: {error}")
         return None
 

@@ -8,6 +8,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict
 
 from spice.evaluation.schema import EvaluationReport
+from spice.promotion.gate import Decision
 
 
 class Record(BaseModel):
@@ -26,7 +27,7 @@ class RunInfo(Record):
     evaluation: str | None = None
     decision: str | None = None
     request: str | None = None
-    code_version: str | None = None
+    code: str | None = None
 
 
 class ChallengerMetrics(Record):
@@ -109,13 +110,6 @@ class Attempt(Record):
     trained: bool = False
     audit_answer: str | None = None
     audit_agrees: bool | None = None
-
-
-class Decision(Record):
-    """The gate's answer."""
-
-    outcome: str
-    reasons: tuple[str, ...] = ()
 
 
 class CoevolutionPoint(Record):

@@ -15,25 +15,23 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from spice.reporting import chart, facts, figures
-from spice.reporting.load import load
 from spice.reporting.records import Run
 from spice.reporting.samples import samples
 from spice.settings import FIELDS
 from spice.store import ObjectStore
 
 
-def build(store: ObjectStore, name: str) -> str:
-    """Write `runs/<name>/report.html` and say where it is.
+def build(store: ObjectStore, run: Run) -> str:
+    """Write `runs/<run>/report.html` and say where it is.
 
     Returns:
         A path if the store is a folder, else an `s3://` address.
 
     Raises:
-        NotFoundError: there is no such run.
-        StoreError: the store cannot be read or written.
+        StoreError: the store cannot be written.
     """
-    key = f"runs/{name}/report.html"
-    store.put(key, render(load(store, name)).encode())
+    key = f"runs/{run.name}/report.html"
+    store.put(key, render(run).encode())
     return f"{store.url.rstrip('/')}/{key}"
 
 
@@ -77,7 +75,7 @@ def lineage(run: Run) -> list[Link]:
     return [
         Link("Dataset version", run.info.corpus, "made of the documents; its manifest lists them with their hashes"),
         Link("Model before training", run.info.base, str(model.get("name", ""))),
-        Link("Code", run.info.code_version),
+        Link("Code", run.info.code),
         Link("Checkpoint", run.info.checkpoint),
         Link("Evaluation", run.info.evaluation),
         Link("Gate decision", run.info.decision),

@@ -14,9 +14,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from spice.config import Config
-from spice.config import StoreConfig
+from spice.config import Config, StoreConfig
+from spice.promotion import evidence, gate
 from spice.store import ObjectStore, artifacts, open_store
+from spice.trust.keyring import register
+from spice.trust.keys import create_signer, load_signer
 
 COUNTRIES = {
     "Albania": ("Tirana", "Ottoman Empire", "leke"),
@@ -79,31 +81,36 @@ def fill(store: ObjectStore, name: str, iterations: int, parts: list[str]) -> Ob
         store, "datasets/factbook", {"segments-00000.parquet": parquet(segments)}, {"name": "factbook"}
     )
     base = artifacts.write(store, "checkpoints", {"model.safetensors": b"before"}, {"step": 0})
-    info = {"status": "running", "corpus": corpus, "base": base, "code_version": "0.1.0+8b587c1"}
+    info = {"status": "running", "corpus": corpus, "base": base, "code": "0.1.0+8b587c1"}
     put(store, f"runs/{name}/config.json", Config().model_dump(mode="json"))
     for iteration in range(1, iterations + 1):
         put(store, f"runs/{name}/iterations/{iteration:06d}.json", metrics(iteration, iterations, rng))
         rows = [attempt(iteration, segment, rng) for segment in segments for _ in range(3)]
         store.put(f"runs/{name}/tasks/{iteration:06d}.parquet", parquet(rows, ATTEMPT))
-    info["checkpoint"] = artifacts.write(store, "checkpoints", {"model.safetensors": b"after"}, {"step": iterations})
+    origin = {"base": base, "corpus": corpus, "run": name, "iteration": iterations, "code": info["code"]}
+    info["checkpoint"] = artifacts.write(store, "checkpoints", {"model.safetensors": b"after"}, origin)
     if "coevolution" in parts:
         put(store, f"runs/{name}/coevolution.json", {"points": coevolution(iterations)})
     if "evaluate" in parts:
         report = evaluation(info["checkpoint"], base, corpus, name)
         info["evaluation"] = artifacts.write_json(store, "evaluations", report)
     if "decide" in parts:
-        decision = {
-            "outcome": "inconclusive",
-            "reasons": [
-                "cloze improved by at least 7.5 points, and more than 0 is required",
-                "reasoning: a loss of more than 5 points cannot be excluded with 60 items",
-            ],
-        }
-        info["decision"] = artifacts.write_json(store, "decisions", decision)
+        info["decision"] = decide(store, info["evaluation"])
     if "request" in parts:
         info |= {"status": "finished", "request": "requests/" + "5" * 64}
     put(store, f"runs/{name}/run.json", info)
     return store
+
+
+def decide(store: ObjectStore, evaluation: str) -> str:
+    keys = Path(store.url).parent / "keys"
+    if keys.exists():
+        signer = load_signer("local", keys)
+    else:
+        signer = create_signer("local", keys)
+        register(store, signer, ["requester"])
+    config = Config().promotion
+    return gate.record(store, gate.decide(evidence.gather(store, evaluation, config), config), signer)
 
 
 def put(store: ObjectStore, key: str, value: Any) -> None:
@@ -234,6 +241,7 @@ def evaluation(candidate: str, base: str, corpus: str, run: str) -> dict[str, An
         return {
             "n": n,
             "kind": kind,
+            "metric": "accuracy",
             "clusters": max(10, n // 5),
             "base": rate(before, n),
             "candidate": rate(after, n),
