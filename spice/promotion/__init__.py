@@ -1,0 +1,1 @@
+"""From evidence to a live release: gate, requests, approvals, promotion, rollback and the kill-switch."""

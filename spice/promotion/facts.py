@@ -1,0 +1,115 @@
+"""What the gate policy is told: the facts about one candidate, validated and in one JSON shape.
+
+`python -m spice.promotion.facts` prints the JSON schema, for authors of their own policy.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from spice.config import PromotionConfig
+
+
+class Facts(BaseModel):
+    """A group of facts. Reports may say more than a policy is told; that is left out."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False)
+
+
+class Rate(Facts):
+    """A share with its interval."""
+
+    rate: float = Field(ge=0.0, le=1.0)
+    low: float = Field(ge=0.0, le=1.0)
+    high: float = Field(ge=0.0, le=1.0)
+    correct: int = Field(ge=0)
+
+
+class Difference(Facts):
+    """Candidate minus base, with its interval."""
+
+    value: float = Field(ge=-1.0, le=1.0)
+    low: float = Field(ge=-1.0, le=1.0)
+    high: float = Field(ge=-1.0, le=1.0)
+    method: str
+
+
+class SuiteFacts(Facts):
+    """One suite, without its items."""
+
+    n: int = Field(ge=1, description="items")
+    metric: str
+    kind: str
+    candidate: Rate
+    base: Rate
+    difference: Difference
+    mcnemar_p: float = Field(ge=0.0, le=1.0)
+    clusters: int = Field(ge=1, description="documents or task families that the interval resamples")
+    verdict: str
+
+
+class Contamination(Facts):
+    """How many evaluation items stand in training text."""
+
+    n_gram: int = Field(ge=1)
+    items: int = Field(ge=0)
+    testable: int = Field(ge=0, description="items long enough to be told from coincidence")
+    hits: int = Field(ge=0)
+    share: float = Field(ge=0.0, le=1.0)
+
+
+class Health(Facts):
+    """What training said about itself."""
+
+    warnings: tuple[str, ...] = ()
+    failures: tuple[str, ...] = Field((), description="any of these stops a release")
+
+
+class Provenance(Facts):
+    """Whether the candidate can be followed back to its documents."""
+
+    complete: bool
+    missing: tuple[str, ...] = ()
+
+
+class Settings(Facts):
+    """The thresholds of `PromotionConfig`. Not the policy's path: the decision names the policy by its digest."""
+
+    primary_suite: str
+    min_improvement: float
+    regression_margin: float
+    max_contamination: float
+    approvals: int
+    approval_hours: float
+
+
+class GateFacts(Facts):
+    """All that a gate policy sees, as `input`."""
+
+    candidate: str
+    base: str
+    corpus: str
+    run: str
+    evaluation: str
+    suites: dict[str, SuiteFacts]
+    contamination: Contamination
+    health: Health
+    provenance: Provenance
+    settings: Settings
+
+
+def settings_of(config: PromotionConfig) -> Settings:
+    """The part of the configuration that a policy sees."""
+    return Settings.model_validate(config.model_dump())
+
+
+def schema() -> dict[str, Any]:
+    """The JSON schema of the facts."""
+    return GateFacts.model_json_schema()
+
+
+if __name__ == "__main__":
+    print(json.dumps(schema(), indent=2))

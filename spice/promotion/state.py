@@ -1,0 +1,185 @@
+"""What the ledger adds up to: the state of releases and of the kill-switch, as a fold over its entries.
+
+`apply` also refuses entries that no honest writer makes - a release while the
+switch is engaged, a switch released by one person, an actor without the role -
+so replaying the ledger checks the rules as well as the signatures. The
+pointers `release.json` and `switch.json` are derived from this state.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from spice.errors import IntegrityError
+from spice.trust.keyring import PublicKey, Role
+from spice.trust.ledger import Entry
+
+_ROLE_FOR: dict[str, Role | None] = {
+    "keys.add": "admin",
+    "request": "requester",
+    "approve": "approver",
+    "reject": "approver",
+    "release": "releaser",
+    "rollback": "releaser",
+    "kill.engage": "operator",
+    "kill.consent": "operator",
+    "kill.release": "operator",
+    "refused": None,
+}
+
+
+@dataclass
+class State:
+    """The state after the entries applied so far. Only `apply` changes it.
+
+    Attributes:
+        releases: good releases, oldest first; the last one is live.
+        released: everything that was ever released.
+        revoked: what the kill-switch took out; never live again.
+        requested: references of all requests.
+        approved: references of all approvals.
+        used: requests that led to a release, with its entry.
+        rejected: (candidate, evaluation) that an approver turned down, with who did.
+        engaged: whether the switch is engaged.
+        engagement: number of the latest engagement, 0 before the first.
+        consents: operators who agreed to release the switch.
+        sequence: the last entry that changed what is live or the switch, or -1.
+    """
+
+    releases: tuple[str, ...] = ()
+    released: set[str] = field(default_factory=set)
+    revoked: set[str] = field(default_factory=set)
+    requested: set[str] = field(default_factory=set)
+    approved: set[str] = field(default_factory=set)
+    used: dict[str, int] = field(default_factory=dict)
+    rejected: dict[tuple[str, str], str] = field(default_factory=dict)
+    engaged: bool = False
+    engagement: int = 0
+    consents: tuple[str, ...] = ()
+    sequence: int = -1
+
+    @property
+    def live(self) -> str | None:
+        """The checkpoint that may be served."""
+        return self.releases[-1] if self.releases else None
+
+    @property
+    def good(self) -> set[str]:
+        """What a rollback may go to."""
+        return self.released - self.revoked
+
+
+def apply(state: State, entry: Entry, key_of: Callable[[str], PublicKey]) -> None:
+    """Bring `state` up to `entry`.
+
+    Raises:
+        IntegrityError: the entry breaks a rule, so it was not written by this program.
+    """
+    if entry.action not in _ROLE_FOR:
+        raise _broken(entry, f"has the unknown action {entry.action!r}; a newer version of SPICE may have written it")
+    role = _ROLE_FOR[entry.action]
+    if role is not None and role not in key_of(entry.actor).roles:
+        raise _broken(entry, f"was made by {entry.actor}, who lacks the role {role}")
+    if entry.action in _TRANSITIONS:
+        try:
+            _TRANSITIONS[entry.action](state, entry)
+        except (KeyError, TypeError) as error:
+            raise _broken(entry, f"has a body that is not one: {error}") from error
+    if entry.action in _MOVES:
+        state.sequence = entry.sequence
+        if entry.body.get("live") != state.live:
+            raise _broken(entry, f"says that {entry.body.get('live')} is live after it, but {state.live} is")
+
+
+def after_release(releases: tuple[str, ...], checkpoint: str) -> tuple[str, ...]:
+    """The good releases once `checkpoint` has become live."""
+    return (*(r for r in releases if r != checkpoint), checkpoint)
+
+
+def after_rollback(releases: tuple[str, ...], target: str | None) -> tuple[str, ...]:
+    """The good releases once `target`, an earlier release, is live again; `None` leaves nothing live."""
+    if target is None:
+        return ()
+    return (*(releases[: releases.index(target)] if target in releases else releases), target)
+
+
+def after_engaging(releases: tuple[str, ...]) -> tuple[str, ...]:
+    """The good releases once the switch has taken out the live one."""
+    return releases[:-1]
+
+
+def _request(state: State, entry: Entry) -> None:
+    state.requested.add(entry.subject)
+
+
+def _approve(state: State, entry: Entry) -> None:
+    state.approved.add(str(entry.body["approval"]))
+
+
+def _reject(state: State, entry: Entry) -> None:
+    state.rejected[str(entry.body["candidate"]), str(entry.body["evaluation"])] = entry.actor
+
+
+def _release(state: State, entry: Entry) -> None:
+    request = str(entry.body["request"])
+    _require(not state.engaged, entry, "releases something while the kill-switch is engaged")
+    _require(entry.subject not in state.revoked, entry, "releases a revoked checkpoint")
+    _require(request not in state.used, entry, "uses a request for the second time")
+    state.releases = after_release(state.releases, entry.subject)
+    state.released.add(entry.subject)
+    state.used[request] = entry.sequence
+
+
+def _rollback(state: State, entry: Entry) -> None:
+    target = entry.body["live"]
+    _require(target is None or target in state.good, entry, "goes back to no good release")
+    state.releases = after_rollback(state.releases, target)
+
+
+def _engage(state: State, entry: Entry) -> None:
+    _require(not state.engaged, entry, "engages an engaged switch")
+    _require(entry.body["engagement"] == state.engagement + 1, entry, "miscounts the engagements")
+    if state.live is not None:
+        state.revoked.add(state.live)
+    state.releases = after_engaging(state.releases)
+    state.engaged = True
+    state.engagement += 1
+    state.consents = ()
+
+
+def _consent(state: State, entry: Entry) -> None:
+    _require(state.engaged and entry.body["engagement"] == state.engagement, entry, "concerns no engaged switch")
+    _require(not state.consents, entry, "is one consent too many: the second one releases the switch")
+    state.consents = (entry.actor,)
+
+
+def _disengage(state: State, entry: Entry) -> None:
+    _require(state.engaged and entry.body["engagement"] == state.engagement, entry, "concerns no engaged switch")
+    _require(bool(set(state.consents) - {entry.actor}), entry, "releases the switch without a second operator")
+    state.engaged = False
+    state.consents = ()
+
+
+_TRANSITIONS: dict[str, Callable[[State, Entry], None]] = {
+    "request": _request,
+    "approve": _approve,
+    "reject": _reject,
+    "release": _release,
+    "rollback": _rollback,
+    "kill.engage": _engage,
+    "kill.consent": _consent,
+    "kill.release": _disengage,
+}
+_MOVES = {"release", "rollback", "kill.engage", "kill.consent", "kill.release"}  # each says what is live after it
+
+
+def _require(holds: bool, entry: Entry, problem: str) -> None:
+    if not holds:
+        raise _broken(entry, problem)
+
+
+def _broken(entry: Entry, problem: str) -> IntegrityError:
+    return IntegrityError(
+        f"Ledger entry {entry.sequence} ({entry.action}) {problem}. Nothing is released until it is explained."
+    )
