@@ -137,7 +137,7 @@ def download(store: ObjectStore, ref: str, folder: Path) -> Path:
             shutil.rmtree(unfinished, ignore_errors=True)
 
 
-def write_json(store: ObjectStore, prefix: str, obj: JSON) -> str:
+def write_json(store: ObjectStore, prefix: str, obj: Mapping[str, JSON]) -> str:
     """Store one JSON object as `<prefix>/<digest>.json` and return the reference `<prefix>/<digest>`."""
     data = dumps(obj)
     ref = f"{prefix}/{digest(data)}"

@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, TypeVar
+from typing import IO
 
 from spice.errors import StoreError
 
@@ -16,8 +16,6 @@ ABSENT = (FileNotFoundError, NotADirectoryError, IsADirectoryError)
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _READ_ONLY = (errno.EROFS, errno.EACCES, errno.EPERM)
 _RACES = 100
-
-T = TypeVar("T")
 
 
 @contextmanager
@@ -37,7 +35,7 @@ def write_flushed(path: Path, write: Callable[[IO[bytes]], object]) -> None:
         os.fsync(file.fileno())
 
 
-def publish(path: Path, take_name: Callable[[], T]) -> T:
+def publish(path: Path, take_name: Callable[[], object]) -> None:
     """Make the folder of `path`, call `take_name`, and flush the folder so that the name outlives a power cut.
 
     A concurrent `delete` may remove the folder while it is empty, hence the repetition.
@@ -45,11 +43,11 @@ def publish(path: Path, take_name: Callable[[], T]) -> T:
     for _ in range(_RACES):
         make_folder(path.parent)
         try:
-            result = take_name()
+            take_name()
         except FileNotFoundError:
             continue
         _flush_folder(path.parent)
-        return result
+        return
     raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path.parent))
 
 
@@ -83,7 +81,10 @@ def prune(folder: Path, root: Path) -> None:
 
 
 def _flush_folder(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        descriptor = os.open(path, os.O_RDONLY)
+    except FileNotFoundError:  # a concurrent delete emptied and took it
+        return
     try:
         os.fsync(descriptor)
     finally:

@@ -26,8 +26,8 @@ def open_store(config: StoreConfig, environ: Mapping[str, str] = os.environ) -> 
     """The store that `config.url` names. Nothing is made or contacted before the first use.
 
     S3 credentials come from the environment alone: `SPICE_S3_ACCESS_KEY` and
-    `SPICE_S3_SECRET_KEY`, else `AWS_ACCESS_KEY_ID` and `AWS_SECRET_ACCESS_KEY`
-    (with `AWS_SESSION_TOKEN`).
+    `SPICE_S3_SECRET_KEY`, else `AWS_ACCESS_KEY_ID` and `AWS_SECRET_ACCESS_KEY`;
+    a session token stands in `SPICE_S3_SESSION_TOKEN` or `AWS_SESSION_TOKEN`.
 
     Raises:
         ConfigError: the address is not understood, or credentials are missing.

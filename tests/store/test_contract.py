@@ -184,6 +184,19 @@ def test_no_increment_is_lost(store: ObjectStore) -> None:
     assert store.get("counter") == b"24"
 
 
+def test_writers_and_deleters_share_a_folder(store: ObjectStore) -> None:
+    """Deleting the last object of a folder never takes the folder from under a writer."""
+
+    def write_and_delete(i: int) -> None:
+        for _ in range(20):
+            store.put(f"a/b/c/{i}", b"1")
+            store.delete(f"a/b/c/{i}")
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(write_and_delete, range(4)))
+    assert list(store.list("")) == []
+
+
 RACER = """
 import sys
 from spice.config import StoreConfig
