@@ -52,7 +52,9 @@ class CorpusConfig(Section):
     max_file_bytes: int = Field(256 * 2**20, ge=1, description="larger files are skipped and counted")
     max_line_chars: int = Field(200_000, ge=1000, description="a longer line is broken before it is processed")
     text_field: str = Field("text", min_length=1, description="the field of JSONL and Parquet rows that holds the text")
-    title_field: str = Field("title", min_length=1, description="the field of JSONL and Parquet rows that holds a title")
+    title_field: str = Field(
+        "title", min_length=1, description="the field of JSONL and Parquet rows that holds a title"
+    )
     pdf_pages: int = Field(5000, ge=1, description="PDF files with more pages are skipped and counted")
     pdf_seconds: float = Field(120.0, gt=0.0, description="a PDF file that takes longer to read is skipped and counted")
     screen_injections: bool = Field(True, description="quarantine documents with text that instructs a model")
@@ -127,7 +129,9 @@ class LearnerConfig(Section):
     max_grad_norm: float = Field(1.0, gt=0.0, description="gradient clip")
     clip: float = Field(0.2, gt=0.0, description="PPO ratio clip")
     microbatch_tokens: int = Field(16384, ge=64, description="most tokens in one forward pass")
-    autocast: bool = Field(True, description="compute in bfloat16 with float32 master weights")
+    precision: Literal["float32", "bfloat16"] = Field(
+        "bfloat16", description="number format of forward and backward passes; master weights are float32 always"
+    )
     gradient_checkpointing: bool = Field(True, description="recompute activations to save memory")
     lora: LoraConfig = LoraConfig()
 
@@ -156,7 +160,7 @@ class EvaluationConfig(Section):
         128, ge=0, description="held-out documents for the co-evolution figure; 0 leaves it out"
     )
     bootstrap_samples: int = Field(10_000, ge=100, description="resamples of every bootstrap interval")
-    seed: int = Field(20251024, description="seed of item building; not the training seed")
+    seed: int = Field(20251024, ge=0, description="seed of item building; not the training seed")
 
 
 class PromotionConfig(Section):

@@ -12,7 +12,7 @@ from spice.learner.torch_learner import TorchLearner  # noqa: E402
 from spice.models.loading import load_model  # noqa: E402
 
 BUDGETS = {"challenger": 8, "reasoner": 8}
-PLAIN = {"learning_rate": 1e-3, "autocast": False, "gradient_checkpointing": False}
+PLAIN = {"learning_rate": 1e-3, "precision": "float32", "gradient_checkpointing": False}
 
 
 def batch(model, seed=0, words=True):
