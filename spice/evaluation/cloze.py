@@ -25,6 +25,7 @@ STEM = "Which option fills the blank? {sentence}"
 OPTIONS = 4
 _MIN_WORDS, _MAX_WORDS = 6, 45
 _PER_DOCUMENT = 12
+_TRIED = 200
 _DIGITS = re.compile(r"\d[\d.,]*")
 _POINTS_ELSEWHERE = re.compile(
     r"^(?:it|its|he|his|she|her|they|their|these|those|this|that|here|there|such|both|we|our|i|my|you|your)\b", re.I
@@ -54,7 +55,8 @@ def find_candidates(segments: Sequence[Segment], rng: random.Random) -> Iterator
     """Draw candidates, one per document in turn, so that they spread over as many documents as possible.
 
     Lazy: a document's later sentences are looked at only when every other
-    document has had its turn. At most twelve come from one document.
+    document has had its turn. At most twelve come from one document, and a
+    sentence that several documents share is used once.
     """
     documents: dict[str, list[Segment]] = defaultdict(list)
     for segment in segments:
@@ -62,13 +64,15 @@ def find_candidates(segments: Sequence[Segment], rng: random.Random) -> Iterator
     index = SpanIndex((segment.document_id, segment.text) for segment in segments)
     order = sorted(documents)
     rng.shuffle(order)
+    used: set[str] = set()
     queues = [_of_document(documents[document_id], index, random.Random(rng.getrandbits(64))) for document_id in order]
     for _ in range(_PER_DOCUMENT):
         live = []
         for queue in queues:
-            candidate = next(queue, None)
+            candidate = next((each for each in queue if each.original not in used), None)
             if candidate is not None:
                 live.append(queue)
+                used.add(candidate.original)
                 yield candidate
         queues = live
 
@@ -94,18 +98,19 @@ def build_suite(candidates: Iterable[Candidate], rng: random.Random, name: str =
 
 
 def _of_document(segments: list[Segment], index: SpanIndex, rng: random.Random) -> Iterator[Candidate]:
-    """One document's candidates, one per sentence, in random order; common nouns are blanked only as a last resort."""
+    """One document's candidates, in random order; a second round, as a last resort, blanks common nouns.
+
+    Of a document of thousands of sentences a random part is tried, since few items are wanted of each.
+    """
     whole = "\n".join(segment.text for segment in segments)
     sentences = [(segment, sentence) for segment in segments for sentence in split_sentences(segment.text)]
     rng.shuffle(sentences)
-    used: set[str] = set()
     for terms in (False, True):
-        for segment, sentence in sentences:
-            if sentence in used or not _MIN_WORDS <= len(sentence.split()) <= _MAX_WORDS:
+        for segment, sentence in sentences[:_TRIED]:
+            if not _MIN_WORDS <= len(sentence.split()) <= _MAX_WORDS:
                 continue
             candidate = _blank(segment, sentence, whole=whole, index=index, rng=rng, terms=terms)
             if candidate is not None:
-                used.add(sentence)
                 yield candidate
 
 

@@ -116,6 +116,12 @@ def test_no_document_dominates(atlas: list[Any], make_segment: Any) -> None:
     assert counts["long"] == 12
 
 
+def test_a_sentence_that_documents_share_is_used_once(atlas: list[Any], make_segment: Any) -> None:
+    shared = "All these pages were printed in 1950 by Ruritania House."
+    copies = [make_segment(f"copy{i}", shared, "", f"copy{i}-0") for i in range(5)]
+    assert [item.source_text for item in build([*atlas, *copies]).items].count(shared) == 1
+
+
 @given(st.lists(st.text(max_size=200), max_size=6), st.integers(0, 1000))
 def test_any_text_is_survived(texts: list[str], seed: int) -> None:
     from dataclasses import make_dataclass
