@@ -49,9 +49,7 @@ def evaluate(
 
     config = load_config(preset, file, sets, store)
     with reporter(as_json) as progress:
-        result = stages.evaluate(
-            candidate=candidate, base=base, corpus=corpus, config=config, run=None, progress=progress
-        )
+        result = stages.evaluate(candidate, base, corpus, config, None, progress=progress)
     figures = table.render(EvaluationReport.model_validate(result.report))
     next_step = Text(f"\nStored as {result.ref}\nAsk for its release: spice request {result.ref}")
     summary = {key: value for key, value in result.report.items() if key != "items"}
