@@ -126,7 +126,8 @@ class ShardWriter:
 
 def _read_shard(data: bytes, where: str) -> Iterator[Segment]:
     try:
-        rows = pq.read_table(io.BytesIO(data)).to_pylist()
+        # Without threads: Arrow's thread pools sometimes abort the interpreter when it exits soon after.
+        rows = pq.ParquetFile(io.BytesIO(data)).read(use_threads=False).to_pylist()
         yield from _SEGMENTS.validate_python(rows)
     except (pa.ArrowException, ValidationError) as error:
         raise IntegrityError(f"{where} is not a shard of segments that this program wrote: {error}") from error

@@ -40,7 +40,7 @@ def read_parquet(data: bytes, config: CorpusConfig) -> Iterator[Document]:
             )
         columns = [name for name in (config.text_field, config.title_field) if name in names]
         row = 0
-        for batch in file.iter_batches(batch_size=1024, columns=columns):
+        for batch in file.iter_batches(batch_size=1024, columns=columns, use_threads=False):
             for value in batch.to_pylist():
                 row += 1
                 yield _from_row(value, row, config)
