@@ -34,6 +34,11 @@ class Decision(BaseModel):
     facts: GateFacts
 
 
+def judge(store: ObjectStore, evaluation: str, config: PromotionConfig) -> Decision:
+    """Gather the facts about the candidate of the report `evaluation`, and decide. Raises `RefusedError`."""
+    return decide(evidence.gather(store, evaluation, config), config)
+
+
 def decide(facts: GateFacts, config: PromotionConfig) -> Decision:
     """Put `facts` to the configured policy. Raises `RefusedError` if the policy cannot be read or gives no answer."""
     rules = policy.load(config.policy)
@@ -85,7 +90,7 @@ def confirm(store: ObjectStore, decision: Decision, config: PromotionConfig) -> 
             f"The decision was made under other settings than the configured ones ({changed}). Use the same --preset, "
             "--config and --set as then, or request again under these."
         )
-    again = decide(evidence.gather(store, decision.facts.evaluation, config), config)
+    again = judge(store, decision.facts.evaluation, config)
     if again != decision:
         raise RefusedError(
             f"The evidence in the store no longer gives the decision that was made ({again.outcome}): "

@@ -126,6 +126,12 @@ class ReleaseLog:
             if switchflag.read(self.store) == found:
                 return wanted
 
+    def pointer_current(self) -> bool:
+        """Whether `release.json` says what `project` would write."""
+        current, etag = self._pointer()
+        untouched = etag is None and self.state.sequence < 0
+        return untouched or current == self._wanted(switchflag.read(self.store))
+
     @contextmanager
     def refusals_recorded(self, signer: Signer, clock: Clock, attempted: str, subject: str) -> Iterator[None]:
         """Enter a refusal inside the block into the ledger, if the signer has a registered key, and pass it on."""

@@ -149,7 +149,10 @@ def _consent(log: ReleaseLog, name: str, reason: str) -> Draft | None:
     if not log.state.consents:
         return Draft("kill.consent", "", body)
     if log.state.consents == (name,):
-        raise RefusedError(f"{name} agreed already. A second operator must: `spice kill release --as NAME`.")
+        raise RefusedError(
+            f"{name} agreed already. A second operator must, too: "
+            "`spice kill release --as NAME` (`spice keys create NAME --role operator` makes a key)."
+        )
     return Draft("kill.release", "", body)
 
 

@@ -9,12 +9,12 @@ root too: auditors compare the root's fingerprint with the one they were told.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from spice.errors import ConflictError, NotFoundError, RefusedError, SpiceError
+from spice.errors import ConfigError, ConflictError, NotFoundError, RefusedError, SpiceError
 from spice.store.base import ObjectStore
 from spice.store.canonical import dumps
 from spice.trust.keys import NAME
@@ -178,6 +178,14 @@ def register(store: ObjectStore, signer: Signer, roles: Iterable[Role], introduc
                 f"A key named {record.name} is registered already and keys never change. Take another name."
             ) from error
     return record
+
+
+def checked_roles(names: Sequence[str]) -> tuple[Role, ...]:
+    """`names` as roles. Raises `ConfigError` if one is none."""
+    unknown = [name for name in names if name not in ROLES]
+    if unknown:
+        raise ConfigError(f"{', '.join(unknown)}: no such role. The roles are {', '.join(ROLES)}.")
+    return tuple(role for role in ROLES if role in names)
 
 
 def _become_root(store: ObjectStore, signer: Signer) -> Root:

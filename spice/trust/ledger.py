@@ -35,7 +35,10 @@ class Entry(BaseModel):
 
     sequence: int = Field(ge=0)
     previous: Hex64 = Field(description="SHA-256 of the bytes of the entry before")
-    time: str = Field(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$", description="ISO 8601, UTC; the clock of the actor's machine")
+    time: str = Field(
+        pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$",
+        description="ISO 8601, UTC; the clock of the actor's machine",
+    )
     actor: str = Field(description="name of the key that signed")
     action: str
     subject: str = Field(description="what it was done to: a reference, a name, or empty")

@@ -1,0 +1,46 @@
+"""`spice promote`: make an approved checkpoint live."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from spice.cli.acting import AsOption, acting, find, now
+from spice.cli.common import (
+    DEFAULT_PRESET,
+    FileOption,
+    JsonOption,
+    PresetOption,
+    SetOption,
+    StoreOption,
+    emit,
+    load_config,
+)
+
+
+def promote(
+    request: Annotated[str, typer.Argument(help="requests/<digest>; the digest may be cut short")],
+    name: AsOption = "local",
+    preset: PresetOption = DEFAULT_PRESET,
+    file: FileOption = None,
+    sets: SetOption = None,
+    store: StoreOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Make an approved checkpoint live; refused, and said why, unless gate, approvals and switch allow it."""
+    from spice.promotion import release
+    from spice.store import open_store
+
+    config = load_config(preset, file, sets, store)
+    place = open_store(config.store)
+    ref = find(place, "requests", request)
+    status = release.promote(place, ref, acting(place, name), config.promotion, now)
+    human = "\n".join(
+        [
+            f"Live: {status.live}  (ledger entry {status.sequence})",
+            f"Before it: {status.previous or 'nothing'}. `spice rollback` goes back there; `spice kill engage` also "
+            "revokes what is live.",
+        ]
+    )
+    emit(status, human, as_json)

@@ -1,0 +1,58 @@
+"""`spice request`: judge an evaluation and, if the gate passes it, ask people to approve the release."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from spice.cli.acting import AsOption, acting, describe_decision, find, now
+from spice.cli.common import (
+    DEFAULT_PRESET,
+    FileOption,
+    JsonOption,
+    PresetOption,
+    SetOption,
+    StoreOption,
+    emit,
+    load_config,
+)
+
+
+def request(
+    evaluation: Annotated[str, typer.Argument(help="evaluations/<digest>; the digest may be cut short")],
+    name: AsOption = "local",
+    preset: PresetOption = DEFAULT_PRESET,
+    file: FileOption = None,
+    sets: SetOption = None,
+    store: StoreOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Ask for the release of an evaluated checkpoint; refused unless the gate passes it."""
+    from spice.promotion import gate
+    from spice.promotion import request as requests
+    from spice.store import open_store
+
+    config = load_config(preset, file, sets, store)
+    place = open_store(config.store)
+    signer = acting(place, name)
+    decision = gate.judge(place, find(place, "evaluations", evaluation), config.promotion)
+    judged = gate.record(place, decision, signer)
+    ref = requests.request(place, judged, signer, now)
+    result = {"request": ref, "decision": judged, "outcome": decision.outcome, "reasons": decision.reasons}
+    human = "\n".join(
+        [describe_decision(decision), "", f"Requested: {ref}", next_steps(ref, config.promotion.approvals)]
+    )
+    emit(result, human, as_json)
+
+
+def next_steps(ref: str, approvals: int) -> str:
+    """What has to happen until the request is live."""
+    return "\n".join(
+        [
+            f"Nothing is live yet. {approvals} approval(s) needed, none from whoever requested:",
+            "  spice keys create NAME --role approver      once, by the person who will approve",
+            f"  spice approve {ref} --as NAME",
+            f"  spice promote {ref}",
+        ]
+    )
