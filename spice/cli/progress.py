@@ -61,14 +61,14 @@ class Lines:
 class Bar:
     """A bar per phase, drawn by rich."""
 
-    def __init__(self, clock: Clock = time.monotonic) -> None:
+    def __init__(self, out: TextIO, clock: Clock = time.monotonic) -> None:
         from rich.console import Console
         from rich.progress import BarColumn, TextColumn
         from rich.progress import Progress as RichProgress
 
         self._clock = clock
         self.display = RichProgress(
-            TextColumn("{task.description}"), BarColumn(), _status_column(), console=Console(stderr=True)
+            TextColumn("{task.description}"), BarColumn(bar_width=24), _status_column(), console=Console(file=out)
         )
         self._phase: Phase | None = None
         self._task = self.display.add_task("", visible=False)
@@ -132,7 +132,7 @@ def reporter(as_json: bool, out: TextIO | None = None) -> Iterator[Progress]:
     if as_json:
         yield Silent()
     elif out.isatty():
-        bar = Bar()
+        bar = Bar(out)
         with bar.display:
             yield bar
     else:
@@ -142,10 +142,11 @@ def reporter(as_json: bool, out: TextIO | None = None) -> Iterator[Progress]:
 def _status_column() -> ProgressColumn:
     """Rich's own columns take rate and remaining time from the wall clock; ours come from the phase."""
     from rich.progress import ProgressColumn
+    from rich.table import Column
     from rich.text import Text
 
     class StatusColumn(ProgressColumn):
         def render(self, task: Task) -> Text:
             return Text(str(task.fields.get("status", "")), style="dim")
 
-    return StatusColumn()
+    return StatusColumn(Column(no_wrap=True, overflow="ellipsis"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from datetime import UTC, datetime
 from typing import Annotated
 
@@ -57,10 +58,10 @@ def train(
         name = run or new_run(corpus_ref.split("/")[1], datetime.now(UTC))
     with progress.reporter(as_json) as report, resumable("train", name, config):
         trained = stages.train(corpus_ref, config, name, resume=resume is not None, progress=report)
+    then = shlex.join(["spice", "evaluate", trained.checkpoint, "--store", config.store.url])
     emit(
-        trained,
-        f"Run {trained.run} is trained.\nCheckpoint: {trained.checkpoint}\n"
-        f"Next: spice evaluate {trained.checkpoint} --store {config.store.url}",
+        {"run": name, "corpus": corpus_ref, "base": trained.base, "checkpoint": trained.checkpoint},
+        f"Run {name} is trained.\nCheckpoint: {trained.checkpoint}\nNext: {then}",
         as_json,
     )
 

@@ -93,9 +93,9 @@ def interval_bar(low: float, value: float, high: float, limit: float) -> Markup:
 
 def ticks(low: float, high: float, about: int) -> list[float]:
     """Round values (1, 2 or 5 times a power of ten apart) that span [low, high], about `about` intervals of them."""
-    if high - low < 1e-12:
-        pad = abs(high) / 2 or 1.0
-        low, high = min(low, high - pad if low else low), high + pad
+    size = max(abs(low), abs(high), 1e-6)
+    if high - low < 1e-6 * size:  # one value, or so close that their difference is noise
+        low, high = low - size / 2, high + size / 2
     rough = (high - low) / about
     magnitude = 10.0 ** math.floor(math.log10(rough))
     step = next(factor * magnitude for factor in (1.0, 2.0, 5.0, 10.0) if factor * magnitude >= rough * 0.999)

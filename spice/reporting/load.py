@@ -149,7 +149,8 @@ class _Parts:
             where = ".".join(map(str, first["loc"])) or "the whole"
             self.problems.append(f"{what} is not what it should be: {where}: {first['msg']}")
         except (SpiceError, pa.ArrowException) as error:
-            self.problems.append(f"{what} cannot be read: {error}")
+            # The first line alone: what follows may quote the object that is not to be trusted.
+            self.problems.append(f"{what} cannot be read: {str(error).partition(chr(10))[0]}")
         return None
 
 

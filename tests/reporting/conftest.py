@@ -69,14 +69,24 @@ def make_run(store: ObjectStore) -> Callable[..., ObjectStore]:
 
     def make(name: str = "factbook-0", *, iterations: int = 24, until: str = "request") -> ObjectStore:
         parts = ["train", "coevolution", "evaluate", "decide", "request"]
-        return fill(store, name, iterations, parts[: parts.index(until) + 1])
+        return write_run(store, name, iterations, parts[: parts.index(until) + 1])
 
     return make
 
 
-def fill(store: ObjectStore, name: str, iterations: int, parts: list[str]) -> ObjectStore:
+@pytest.fixture
+def fill() -> Callable[..., ObjectStore]:
+    """Fill a store with a short run whose documents, tasks and evaluation all say `text`."""
+
+    def fill(store: ObjectStore, name: str, text: str = "") -> ObjectStore:
+        return write_run(store, name, 4, ["train", "coevolution", "evaluate", "decide", "request"], text)
+
+    return fill
+
+
+def write_run(store: ObjectStore, name: str, iterations: int, parts: list[str], text: str = "") -> ObjectStore:
     rng = random.Random(7)
-    segments = [passage(country, *facts) for country, facts in COUNTRIES.items()]
+    segments = [passage(country, *facts, text) for country, facts in COUNTRIES.items()]
     corpus = artifacts.write(
         store, "datasets/factbook", {"segments-00000.parquet": parquet(segments)}, {"name": "factbook"}
     )
@@ -85,14 +95,14 @@ def fill(store: ObjectStore, name: str, iterations: int, parts: list[str]) -> Ob
     put(store, f"runs/{name}/config.json", Config().model_dump(mode="json"))
     for iteration in range(1, iterations + 1):
         put(store, f"runs/{name}/iterations/{iteration:06d}.json", metrics(iteration, iterations, rng))
-        rows = [attempt(iteration, segment, rng) for segment in segments for _ in range(3)]
+        rows = [attempt(iteration, segment, rng, text) for segment in segments for _ in range(3)]
         store.put(f"runs/{name}/tasks/{iteration:06d}.parquet", parquet(rows, ATTEMPT))
     origin = {"base": base, "corpus": corpus, "run": name, "iteration": iterations, "code": info["code"]}
     info["checkpoint"] = artifacts.write(store, "checkpoints", {"model.safetensors": b"after"}, origin)
     if "coevolution" in parts:
         put(store, f"runs/{name}/coevolution.json", {"points": coevolution(iterations)})
     if "evaluate" in parts:
-        report = evaluation(info["checkpoint"], base, corpus, name)
+        report = evaluation(info["checkpoint"], base, corpus, name, text)
         info["evaluation"] = artifacts.write_json(store, "evaluations", report)
     if "decide" in parts:
         info["decision"] = decide(store, info["evaluation"])
@@ -123,25 +133,26 @@ def parquet(rows: list[dict[str, Any]], schema: pa.Schema | None = None) -> byte
     return out.getvalue()
 
 
-def passage(country: str, capital: str, ruler: str, money: str) -> dict[str, Any]:
+def passage(country: str, capital: str, ruler: str, money: str, more: str) -> dict[str, Any]:
     text = (
-        f"The capital of {country} is {capital}. {country} became independent from {ruler} in 19{len(country) + 50}. "
-        f"The form of government of {country} is a parliamentary democracy. Prices in {country} are paid in {money}.\n\n"
-        f"The national holiday of {country} is Independence Day. People in {country} may vote from the age of 18."
+        f"The capital of {country} is {capital}{more}. {country} became independent from {ruler} in 19{len(country) + 50}. "
+        f"The form of government of {country} is a parliamentary democracy. "
+        f"Prices in {country} are paid in {money}.\n\n"
+        f"The national holiday of {country} is Independence Day. People in {country} may vote from the age of 18.{more}"
     )
     return {
         "segment_id": f"{country.lower()}#0",
         "document_id": country.lower(),
         "source": f"{country.lower()}.md",
-        "title": country,
+        "title": country + more,
         "text": text,
         "split": "train",
     }
 
 
-def attempt(iteration: int, segment: dict[str, Any], rng: random.Random) -> dict[str, Any]:
-    country = segment["title"]
-    capital = COUNTRIES[country][0]
+def attempt(iteration: int, segment: dict[str, Any], rng: random.Random, more: str) -> dict[str, Any]:
+    country = segment["title"].removesuffix(more)
+    capital = COUNTRIES[country][0] + more
     row: dict[str, Any] = {
         "iteration": iteration,
         "document": segment["segment_id"],
@@ -151,13 +162,14 @@ def attempt(iteration: int, segment: dict[str, Any], rng: random.Random) -> dict
         "format": "multiple_choice",
     }
     if not row["valid"]:
-        return row | {"reason": "the question does not name its subject", "reward": -0.1, "pass_rate": math.nan}
-    options = rng.sample([facts[0] for facts in COUNTRIES.values() if facts[0] != capital], 3) + [capital]
+        return row | {"reason": "the question does not name its subject" + more, "reward": -0.1, "pass_rate": math.nan}
+    others = [facts[0] + more for facts in COUNTRIES.values() if facts[0] + more != capital]
+    options = [*rng.sample(others, 3), capital]
     rng.shuffle(options)
     given = [rng.choice([*options, capital, capital]) for _ in range(8)]
     rate = sum(answer == capital for answer in given) / 8
     return row | {
-        "question": f"What is the capital of {country}?",
+        "question": f"What is the capital of {country}{more}?",
         "answer": capital,
         "answer_type": "string",
         "options": options,
@@ -225,7 +237,7 @@ def coevolution(iterations: int) -> list[dict[str, Any]]:
     return points
 
 
-def evaluation(candidate: str, base: str, corpus: str, run: str) -> dict[str, Any]:
+def evaluation(candidate: str, base: str, corpus: str, run: str, more: str) -> dict[str, Any]:
     def rate(correct: int, n: int) -> dict[str, Any]:
         return {
             "rate": correct / n,
@@ -256,7 +268,7 @@ def evaluation(candidate: str, base: str, corpus: str, run: str) -> dict[str, An
             "mcnemar_p": 0.0004 if verdict == "better" else 0.25,
             "margin": 0.05,
             "verdict": verdict,
-            "reason": "the interval lies above 0" if verdict == "better" else "a loss cannot be excluded",
+            "reason": ("the interval lies above 0" if verdict == "better" else "a loss cannot be excluded") + more,
         }
 
     return {
@@ -267,7 +279,7 @@ def evaluation(candidate: str, base: str, corpus: str, run: str) -> dict[str, An
         "suites": {
             "cloze": suite("cloze", 240, 38, 71, 0.0625, "better"),
             "cloze_forced": suite("cloze", 240, 78, 111, 0.07, "better"),
-            "reasoning": suite("reasoning", 60, 1, 3, 0.06, "inconclusive"),
+            "reasoning<b>" if more else "reasoning": suite("reasoning", 60, 1, 3, 0.06, "inconclusive"),
         },
         "contamination": {"n_gram": 13, "items": 300, "testable": 246, "hits": 0, "share": 0.0, "examples": []},
         "items": {},
