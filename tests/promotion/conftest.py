@@ -48,7 +48,7 @@ class World:
     """The store and everybody in it."""
 
     store: ObjectStore
-    config: PromotionConfig = PromotionConfig()
+    config: PromotionConfig = field(default_factory=PromotionConfig)
     clock: TickingClock = field(default_factory=TickingClock)
     people: dict[str, Signer] = field(default_factory=dict)
 
@@ -56,7 +56,9 @@ class World:
         for name, roles in PEOPLE.items():
             self.people[name] = Signer(name, Ed25519PrivateKey.generate())
             enrol(self.store, self.people[name], roles, self.clock, self.people["root"])
-        self.corpus = artifacts.write(self.store, "datasets/facts", {"segments-00000.parquet": b"text"}, {"name": "facts"})
+        self.corpus = artifacts.write(
+            self.store, "datasets/facts", {"segments-00000.parquet": b"text"}, {"name": "facts"}
+        )
         self.base = artifacts.write(self.store, "checkpoints", {"model.safetensors": b"base"}, {"model": "tiny"})
 
     def evaluation(self, weights: str = "one", **changes: Any) -> str:

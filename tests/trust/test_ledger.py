@@ -124,11 +124,11 @@ def test_an_entry_signed_by_somebody_else_is_found(book: Book, new_signer) -> No
     content = {k: v for k, v in entry.items() if k != "signature"}
     eve = new_signer("anna")
     book.store.put(key_of(0), dumps({**content, "signature": eve.sign("ledger-entry", content)}))
-    with pytest.raises(IntegrityError, match="entry 0 .* changed or forged"):
+    with pytest.raises(IntegrityError, match=r"entry 0 .* changed or forged"):
         book.read()
     content["actor"] = "eve"
     book.store.put(key_of(0), dumps({**content, "signature": eve.sign("ledger-entry", content)}))
-    with pytest.raises(IntegrityError, match="entry 0 .* a key that does not count"):
+    with pytest.raises(IntegrityError, match=r"entry 0 .* a key that does not count"):
         book.read()
 
 
@@ -187,7 +187,7 @@ def test_a_lost_reply_enters_nothing_twice(book: Book) -> None:
 def test_a_key_that_vanishes_makes_its_entries_unverifiable(book: Book) -> None:
     book.note("a")
     book.store.delete("trust/keys/anna.json")
-    with pytest.raises(IntegrityError, match="entry 0 .* does not count"):
+    with pytest.raises(IntegrityError, match=r"entry 0 .* does not count"):
         book.read()
     with pytest.raises(NotFoundError):
         book.store.get("trust/keys/anna.json")

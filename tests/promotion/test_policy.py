@@ -1,0 +1,176 @@
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from spice.config import PromotionConfig
+from spice.errors import RefusedError
+from spice.promotion import policy
+from spice.promotion.facts import GateFacts, schema
+
+CLEAN = {"n_gram": 13, "items": 300, "testable": 290, "hits": 0, "share": 0.0}
+WHOLE = {"complete": True, "missing": []}
+
+
+def figures(low: float, high: float, n: int = 240) -> dict[str, Any]:
+    return {
+        "n": n,
+        "metric": "accuracy",
+        "kind": "cloze",
+        "candidate": {"rate": 0.5, "low": 0.4, "high": 0.6, "correct": 120},
+        "base": {"rate": 0.4, "low": 0.3, "high": 0.5, "correct": 96},
+        "difference": {"value": (low + high) / 2, "low": low, "high": high, "method": "m"},
+        "mcnemar_p": 0.01,
+        "clusters": 60,
+        "verdict": "better",
+    }
+
+
+@dataclass
+class Case:
+    name: str
+    outcome: str
+    reason: str
+    suites: dict[str, tuple[float, float]] = field(default_factory=dict)
+    settings: dict[str, Any] = field(default_factory=dict)
+    facts: dict[str, Any] = field(default_factory=dict)
+
+
+CASES = [
+    Case("better", "pass", "Improved on cloze: +0.125, interval +0.050 to +0.200, n = 240"),
+    Case("alone", "pass", "No other suite lost", {"cloze": (0.05, 0.2)}),
+    Case("just better", "pass", "Improved", {"cloze": (1e-9, 0.2)}),
+    Case("rounding keeps no margin", "inconclusive", "A loss on r", {"cloze": (0.1, 0.2), "r": (-0.0500001, 0.1)}),
+    Case("chance", "inconclusive", "not certain", {"cloze": (-0.02, 0.2)}),
+    Case("touching zero", "inconclusive", "not certain", {"cloze": (0.0, 0.2)}),
+    Case("no change at all", "fail", "No improvement", {"cloze": (0.0, 0.0)}),
+    Case("worse", "fail", "No improvement on cloze: -0.150", {"cloze": (-0.2, -0.1)}),
+    Case("too little", "fail", "above +0.300 is required", settings={"min_improvement": 0.3}),
+    Case("not surely enough", "inconclusive", "above +0.100", settings={"min_improvement": 0.1}),
+    Case(
+        "other primary", "fail", "No improvement on r", {"cloze": (0.1, 0.2), "r": (-0.01, 0.0)}, {"primary_suite": "r"}
+    ),
+    Case("unmeasured", "inconclusive", "primary suite cloze was not measured", {"r": (0.1, 0.2)}),
+    Case("margin kept", "pass", "lost more than 0.050 (1 of 1)", {"cloze": (0.1, 0.2), "r": (-0.05, -0.01)}),
+    Case("margin broken", "fail", "Worse on r: -0.155", {"cloze": (0.1, 0.2), "r": (-0.3, -0.01)}),
+    Case("margin open", "inconclusive", "A loss on r cannot be", {"cloze": (0.1, 0.2), "r": (-0.3, 0.3)}),
+    Case("one of two", "fail", "Worse on s", {"cloze": (0.1, 0.2), "r": (0.0, 0.1), "s": (-0.3, -0.2)}),
+    Case("fail beats doubt", "fail", "Worse on s", {"cloze": (-0.1, 0.2), "s": (-0.3, -0.2)}),
+    Case("leaked", "fail", "3 of 300", facts={"contamination": {**CLEAN, "hits": 3, "share": 0.01}}),
+    Case(
+        "leak allowed",
+        "pass",
+        "3 of 300",
+        settings={"max_contamination": 0.01},
+        facts={"contamination": {**CLEAN, "hits": 3, "share": 0.01}},
+    ),
+    Case("leak unknown", "inconclusive", "Nothing says", facts={"contamination": {**CLEAN, "testable": 0}}),
+    Case("sick", "fail", "loss was not a finite", facts={"health": {"failures": ["loss was not a finite number"]}}),
+    Case("warned", "pass", "no failure", facts={"health": {"warnings": ["valid rate fell"]}}),
+    Case("rootless", "fail", "incomplete: base", facts={"provenance": {"complete": False, "missing": ["base"]}}),
+    Case("rootless 2", "fail", "incomplete", facts={"provenance": {"complete": False, "missing": []}}),
+    Case("rootless 3", "fail", "incomplete: x", facts={"provenance": {"complete": True, "missing": ["x"]}}),
+    Case("nothing new", "fail", "same checkpoint", facts={"candidate": "checkpoints/b"}),
+]
+
+
+def facts_of(case: Case) -> dict[str, Any]:
+    return {
+        "candidate": "checkpoints/c",
+        "base": "checkpoints/b",
+        "corpus": "datasets/d",
+        "run": "run",
+        "evaluation": "evaluations/e",
+        "suites": {
+            name: figures(*i) for name, i in (case.suites or {"cloze": (0.05, 0.2), "r": (-0.03, 0.02)}).items()
+        },
+        "contamination": CLEAN,
+        "health": {"warnings": [], "failures": []},
+        "provenance": WHOLE,
+        "settings": {**PromotionConfig().model_dump(), **case.settings},
+        **case.facts,
+    }
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_the_built_in_policy(case: Case) -> None:
+    facts = GateFacts.model_validate(facts_of(case)).model_dump(mode="json")
+    answer = policy.evaluate(policy.load(None), facts)
+    assert answer.outcome == case.outcome, answer.reasons
+    assert any(case.reason in reason for reason in answer.reasons), answer.reasons
+
+
+@pytest.mark.parametrize(
+    "missing", ["suites", "contamination", "health", "provenance", "settings", "candidate", "base"]
+)
+def test_a_missing_fact_is_never_a_pass(missing: str) -> None:
+    facts = facts_of(CASES[0])
+    del facts[missing]
+    assert policy.evaluate(policy.load(None), facts).outcome != "pass"
+
+
+def test_the_gravest_reason_comes_first() -> None:
+    case = Case("", "", "", {"cloze": (0.1, 0.2), "r": (-0.3, 0.3), "s": (-0.3, -0.2)})
+    reasons = policy.evaluate(policy.load(None), facts_of(case)).reasons
+    assert [reason.split(" on ")[0] for reason in reasons[:3]] == ["Worse", "A loss", "Improved"]
+
+
+def rules(tmp_path: Path, text: str) -> policy.Policy:
+    path = tmp_path / "own.rego"
+    path.write_text(text)
+    return policy.load(str(path))
+
+
+def test_a_user_can_bring_their_own(tmp_path: Path) -> None:
+    own = rules(tmp_path, 'package gate\nimport rego.v1\noutcome := "pass"\nreasons := [input.run] if input.run != ""')
+    assert policy.evaluate(own, facts_of(CASES[0])) == policy.Answer(outcome="pass", reasons=("run",))
+    assert own.digest != policy.load(None).digest
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("package gate\n outcome := := 1", "not usable"),
+        ("package other\nimport rego.v1\noutcome := 1", "gave no answer"),
+        ('package gate\nimport rego.v1\noutcome := "maybe"\nreasons := []', "gave no answer"),
+        ('package gate\nimport rego.v1\noutcome := "pass" if input.nothing\nreasons := []', "gave no answer"),
+        ('package gate\nimport rego.v1\noutcome := "pass"', "gave no answer"),
+        ("package gate\nimport rego.v1\noutcome := true\nreasons := []", "gave no answer"),
+        ('package gate\nimport rego.v1\noutcome := "pass"\noutcome := "fail"\nreasons := []', "nothing passes"),
+        ('package gate\nimport rego.v1\na := 1 with input as {}\noutcome := "pass"\nreasons := []', "nothing passes"),
+        ("", "nothing passes"),
+    ],
+)
+def test_a_policy_that_does_not_answer_passes_nothing(tmp_path: Path, text: str, problem: str) -> None:
+    with pytest.raises(RefusedError, match=problem):
+        policy.evaluate(rules(tmp_path, text), facts_of(CASES[0]))
+
+
+def test_a_policy_that_crashes_the_engine_passes_nothing(tmp_path: Path) -> None:
+    text = (
+        "package gate\nimport rego.v1\nlow if input.x > 1\n"
+        'ok if { low with input as {"x": 2, "suites": {}} }\noutcome := "pass" if ok\nreasons := []'
+    )
+    with pytest.raises(RefusedError, match="nothing passes"):
+        policy.evaluate(rules(tmp_path, text), facts_of(CASES[0]))
+
+
+def test_a_policy_that_cannot_be_read_passes_nothing(tmp_path: Path) -> None:
+    with pytest.raises(RefusedError, match="cannot be read"):
+        policy.load(str(tmp_path / "missing.rego"))
+    (tmp_path / "binary.rego").write_bytes(b"\xff\xfe")
+    with pytest.raises(RefusedError, match="cannot be read"):
+        policy.load(str(tmp_path / "binary.rego"))
+
+
+def test_text_from_outside_reaches_the_reasons_as_it_is() -> None:
+    odd = 'quote " back \\ line \n tab \t ü € 🎉 \u2028 %d {x} `y`'
+    case = Case("", "", "", facts={"provenance": {"complete": False, "missing": [odd]}})
+    assert f"The candidate's origin is incomplete: {odd}." in policy.evaluate(policy.load(None), facts_of(case)).reasons
+
+
+def test_the_facts_have_a_documented_schema() -> None:
+    assert set(schema()["required"]) == set(facts_of(CASES[0]))
