@@ -27,7 +27,6 @@ def runs(
     from rich.text import Text
 
     from spice import reporting
-    from spice.reporting.report import short
     from spice.store import open_store
 
     opened = open_store(load_config(preset, file, sets, store).store)
@@ -38,5 +37,11 @@ def runs(
     table = Table("run", "status", "corpus", "checkpoint", "evaluation", "request", box=box.SIMPLE)
     for name, info in found:
         refs = (info.corpus, info.checkpoint, info.evaluation, info.request)
-        table.add_row(Text(name), Text(info.status), *(Text(short(ref) if ref else "-") for ref in refs))
+        table.add_row(Text(name), Text(info.status), *(Text(_short(ref)) for ref in refs))
     emit([{"run": name, **info.model_dump()} for name, info in found], table, as_json)
+
+
+def _short(ref: str | None) -> str:
+    """A reference with its digest cut to twelve digits, which the other verbs accept too."""
+    head, _, digest = (ref or "-").rpartition("/")
+    return f"{head}/{digest[:12]}" if head else digest

@@ -95,7 +95,7 @@ def ticks(low: float, high: float, about: int) -> list[float]:
     """Round values (1, 2 or 5 times a power of ten apart) that span [low, high], about `about` intervals of them."""
     size = max(abs(low), abs(high), 1e-6)
     if high - low < 1e-6 * size:  # one value, or so close that their difference is noise
-        low, high = low - size / 2, high + size / 2
+        low, high = (low - size / 2, high + size / 2) if size > 1e-6 else (low, high + 1.0)
     rough = (high - low) / about
     magnitude = 10.0 ** math.floor(math.log10(rough))
     step = next(factor * magnitude for factor in (1.0, 2.0, 5.0, 10.0) if factor * magnitude >= rough * 0.999)

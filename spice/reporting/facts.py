@@ -56,6 +56,14 @@ def gate(run: Run) -> str:
     return OUTCOMES.get(run.decision.outcome, f"The gate says {run.decision.outcome}")
 
 
+def documents(run: Run) -> str:
+    """How many documents were trained on and held out, as far as the dataset version says."""
+    counts = run.corpus.counts if run.corpus else {}
+    if "documents_train" not in counts:
+        return "not recorded"
+    return f"{counts['documents_train']:,} trained on, {counts.get('documents_held_out', 0):,} held out"
+
+
 def minutes(run: Run) -> float | None:
     """Training time in minutes, all iterations together; `None` if none was recorded."""
     seconds = [row.seconds["total"] for row in run.iterations if row.seconds.get("total") is not None]

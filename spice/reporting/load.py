@@ -9,7 +9,7 @@ from __future__ import annotations
 import io
 import random
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any, TypeVar
 
@@ -23,6 +23,7 @@ from spice.promotion import gate
 from spice.reporting.records import (
     Attempt,
     Coevolution,
+    CorpusManifest,
     Iteration,
     Passage,
     Run,
@@ -50,7 +51,7 @@ def load(store: ObjectStore, name: str) -> Run:
     parts = _existing(store, name)
     info = parts.info()
     samples = parts.samples()
-    corpus = parts.referenced(info.corpus, artifacts.manifest, _TREE.validate_python)
+    corpus = parts.referenced(info.corpus, artifacts.manifest, CorpusManifest.model_validate)
     return Run(
         name=name,
         info=info,
@@ -128,10 +129,10 @@ class _Parts:
                 chosen += rng.sample(matching, min(kinds.count(valid), len(matching)))
         return chosen
 
-    def passages(self, ref: str | None, manifest: Mapping[str, Any] | None, documents: set[str]) -> dict[str, Passage]:
+    def passages(self, ref: str | None, manifest: CorpusManifest | None, documents: set[str]) -> dict[str, Passage]:
         """The segments that the samples came from, by segment id; one file of the dataset at a time in memory."""
         found: dict[str, Passage] = {}
-        for name in sorted(manifest["files"]) if manifest is not None and documents else ():
+        for name in sorted(manifest.files) if manifest is not None and documents else ():
             found |= self.referenced(ref, partial(artifacts.read, name=name), partial(_find, documents=documents)) or {}
         return found
 

@@ -129,6 +129,14 @@ class Coevolution(Record):
     points: tuple[CoevolutionPoint, ...] = ()
 
 
+class CorpusManifest(Record):
+    """`manifest.json` of the dataset version."""
+
+    name: str = ""
+    counts: dict[str, int] = {}
+    files: dict[str, Any] = {}
+
+
 class Passage(Record):
     """The segment of a document that a task came from."""
 
@@ -144,7 +152,7 @@ class Run(Record):
     iterations: tuple[Iteration, ...] = ()
     samples: tuple[Attempt, ...] = ()
     passages: dict[str, Passage] = {}
-    corpus: dict[str, Any] | None = None
+    corpus: CorpusManifest | None = None
     evaluation: EvaluationReport | None = None
     decision: Decision | None = None
     coevolution: Coevolution | None = None

@@ -44,7 +44,7 @@ def render(run: Run) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"percent": facts.percent, "short": short}
+    environment.filters["percent"] = facts.percent
     style = resources.files("spice.reporting").joinpath("templates/report.css").read_text("utf-8")
     return environment.get_template("report.html.j2").render(
         run=run,
@@ -73,7 +73,11 @@ def lineage(run: Run) -> list[Link]:
     """From the documents to the request, in order."""
     model = (run.config or {}).get("model", {})
     return [
-        Link("Dataset version", run.info.corpus, "made of the documents; its manifest lists them with their hashes"),
+        Link(
+            "Dataset version",
+            run.info.corpus,
+            "of the documents; every segment names its file and place",
+        ),
         Link("Model before training", run.info.base, str(model.get("name", ""))),
         Link("Code", run.info.code),
         Link("Checkpoint", run.info.checkpoint),
@@ -81,12 +85,6 @@ def lineage(run: Run) -> list[Link]:
         Link("Gate decision", run.info.decision),
         Link("Release request", run.info.request),
     ]
-
-
-def short(ref: str) -> str:
-    """A reference with its digest cut to twelve digits."""
-    head, _, digest = ref.rpartition("/")
-    return f"{head}/{digest[:12]}" if head and len(digest) == 64 else ref
 
 
 def _bars(run: Run) -> dict[str, Markup]:

@@ -87,8 +87,12 @@ def fill() -> Callable[..., ObjectStore]:
 def write_run(store: ObjectStore, name: str, iterations: int, parts: list[str], text: str = "") -> ObjectStore:
     rng = random.Random(7)
     segments = [passage(country, *facts, text) for country, facts in COUNTRIES.items()]
+    fields = {"name": "factbook", "counts": {"documents_train": 210, "documents_held_out": 52}}
     corpus = artifacts.write(
-        store, "datasets/factbook", {"segments-00000.parquet": parquet(segments)}, {"name": "factbook"}
+        store,
+        "datasets/factbook",
+        {"segments-00000.parquet": parquet(segments)},
+        fields,
     )
     base = artifacts.write(store, "checkpoints", {"model.safetensors": b"before"}, {"step": 0})
     info = {"status": "running", "corpus": corpus, "base": base, "code": "0.1.0+8b587c1"}
@@ -135,7 +139,8 @@ def parquet(rows: list[dict[str, Any]], schema: pa.Schema | None = None) -> byte
 
 def passage(country: str, capital: str, ruler: str, money: str, more: str) -> dict[str, Any]:
     text = (
-        f"The capital of {country} is {capital}{more}. {country} became independent from {ruler} in 19{len(country) + 50}. "
+        f"The capital of {country} is {capital}{more}. "
+        f"{country} became independent from {ruler} in 19{len(country) + 50}. "
         f"The form of government of {country} is a parliamentary democracy. "
         f"Prices in {country} are paid in {money}.\n\n"
         f"The national holiday of {country} is Independence Day. People in {country} may vote from the age of 18.{more}"

@@ -42,6 +42,11 @@ def test_every_mark_lies_inside_the_drawing(values: list[float], zero: bool) -> 
             assert 0 <= float(y) <= SIZE[1]
 
 
+def test_a_flat_line_has_an_axis_to_stand_on() -> None:
+    assert (ticks(0.0, 0.0, 4)[0], ticks(0.0, 0.0, 4)[-1]) == (0.0, 1.0)
+    assert ticks(36.0, 36.0, 4)[0] < 36 < ticks(36.0, 36.0, 4)[-1]
+
+
 def test_higher_values_are_drawn_higher_and_later_ones_further_right() -> None:
     svg = drawn(line_chart("title", [Series("a", "neutral", points(0.1, 0.9))]))
     first, last = (tuple(map(float, pair.split(","))) for pair in svg.find(".//polyline").get("points").split())

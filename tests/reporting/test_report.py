@@ -64,6 +64,7 @@ def test_a_finished_run_is_shown_whole(make_run: MakeRun) -> None:
     assert (
         "accuracy went from 15.8% to 29.6%, a difference of +13.8 points (95% interval +7.5 to +20.0): better" in words
     )
+    assert "210 trained on, 52 held out" in words
     assert "The gate says pass" in words
     assert "Improved on cloze" in words
     assert "+3.3 [-2.7, +9.3]" in words

@@ -107,6 +107,7 @@ REFUSED = [
     Refused("broken YAML value", ["recipe.formats", "YAML"], sets=["recipe.formats=[a"]),
     Refused("broken YAML file", ["not valid YAML"], file="recipe: {"),
     Refused("key given twice", ["'seed' is given twice"], file="seed: 1\nseed: 2"),
+    Refused("a list as key", ["not valid YAML"], file="? [a]\n: 1"),
     Refused("not a mapping", ["must hold a mapping"], file="- 1"),
     Refused("code in YAML", ["not valid YAML"], file="seed: !!python/object/apply:os.getpid []"),
     Refused("unknown preset", ["'laptob'", "laptop", "smoke"], preset="laptob"),
