@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Iterator
 
 # Tabs and newlines are layout; the other controls, private use, surrogates (bytes that could not be decoded),
 # zero-width and direction marks, tag characters and non-characters carry no text.
@@ -14,9 +15,11 @@ _JUNK = re.compile(
 # Joiners are letters' business in Persian, Hindi and emoji sequences, and noise between plain letters.
 _JOINER = re.compile("(?<![\u0600-\u0e7f\U0001f000-\U0001faff\ufe0f\u2640\u2642])[\u200c\u200d]+")
 _LINE_END = re.compile("\r\n?|[\x0b\x0c\x85\u2028\u2029]")
-_INNER_BLANKS = re.compile("(?<=[^\\s])[^\\S\n]+")
+_INNER_BLANKS = re.compile("(?<=[^\\s])(?: [^\\S\n]+|[^\\S\n ][^\\S\n]*)")
 # Anchored so that a run of a million blanks costs one pass, not one per blank.
 _TRAILING = re.compile("(?:(?<=\n)[^\\S\n]+|[^\\S\n])(?=\n)")
+_WORD = re.compile(r"\w+")
+_CHUNK = 1 << 18
 _BLANK_LINES = re.compile("\n{3,}")
 
 
@@ -31,9 +34,11 @@ def clean(text: str) -> str:
     else:
         plain = _JOINER.sub("", _JUNK.sub("", _LINE_END.sub("\n", text)))
         plain = unicodedata.normalize("NFC", plain)
-    plain = _INNER_BLANKS.sub(" ", plain)
-    plain = _TRAILING.sub("", plain)
-    return _BLANK_LINES.sub("\n\n", plain).strip()
+    if "  " in plain or "\t" in plain or not plain.isascii():
+        plain = _INNER_BLANKS.sub(" ", plain)
+    if _TRAILING.search(plain):
+        plain = _TRAILING.sub("", plain)
+    return (_BLANK_LINES.sub("\n\n", plain) if "\n\n\n" in plain else plain).strip()
 
 
 def removed_characters(text: str) -> int:
@@ -45,4 +50,16 @@ def removed_characters(text: str) -> int:
 
 def fingerprint_text(text: str) -> str:
     """The text as duplicates are compared: without case, punctuation and layout."""
-    return " ".join(re.findall(r"\w+", text.casefold()))
+    return " ".join(" ".join(_WORD.findall(chunk)) for chunk in _chunks(text.casefold())).strip()
+
+
+def _chunks(text: str) -> Iterator[str]:
+    """Parts cut at blanks, so that the words of a huge text are never all in memory as strings."""
+    begin = 0
+    while begin < len(text):
+        end = begin + _CHUNK
+        if end < len(text):
+            blank = max(text.rfind(" ", begin + 1, end), text.rfind("\n", begin + 1, end))
+            end = blank if blank > 0 else end
+        yield text[begin:end]
+        begin = end

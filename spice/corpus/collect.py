@@ -111,8 +111,7 @@ class _Collector:
         collected.bands.append(band_hashes(shingles(words), *self._bands))
 
     def _leave_out(self, source: str, document: Document, stage: str, reason: str, detail: str = "") -> None:
-        unit = document.positions.unit
-        row = f"#{document.positions.locate('', 0, 0)[0]}" if unit == "row" else ""
+        row = f"#{document.positions.locate('', [(0, 0)])[0][0]}" if document.positions.unit == "row" else ""
         self.collected.left_out.append(LeftOut(source + row, stage, reason, detail))
 
 

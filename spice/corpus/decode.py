@@ -74,7 +74,8 @@ def decode_html(data: bytes) -> Decoded:
     """
     declared = _DECLARED.search(data[:4096])
     name = declared[1].decode("ascii").lower() if declared else "utf-8"
-    if name in {"utf-8", "utf8"} or data.startswith(tuple(mark for mark, _ in _BOMS)):
+    # A page that could declare UTF-16 in ASCII letters is not in UTF-16; browsers take it for UTF-8.
+    if name.startswith("utf") or data.startswith(tuple(mark for mark, _ in _BOMS)):
         return decode(data)
     if kind := binary_kind(data):
         raise UnreadableError("binary content", kind)

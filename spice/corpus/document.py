@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from bisect import bisect_right
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
 from spice.errors import CorpusError
 
+Ranges = Sequence[tuple[int, int]]
 Unit = Literal["byte", "page", "row"]
 
 
@@ -32,8 +34,11 @@ class Positions(Protocol):
         """What `locate` counts."""
         ...
 
-    def locate(self, text: str, start: int, end: int, /) -> tuple[int, int]:
-        """The range in the file, in units, that holds the characters `text[start:end]`."""
+    def locate(self, text: str, ranges: Ranges, /) -> list[tuple[int, int]]:
+        """The ranges in the file, in units, that hold the characters `text[start:end]` of each range.
+
+        Ranges are in order and do not overlap, so that one pass over the text is enough.
+        """
         ...
 
 
@@ -63,10 +68,16 @@ class EncodedBytes:
     base: int = 0
     unit: Unit = "byte"
 
-    def locate(self, text: str, start: int, end: int, /) -> tuple[int, int]:
+    def locate(self, text: str, ranges: Ranges, /) -> list[tuple[int, int]]:
         """Byte offsets, the end exclusive."""
-        first = self.base + self._length(text[:start])
-        return first, first + self._length(text[start:end])
+        found = []
+        position, offset = 0, self.base
+        for start, end in ranges:
+            first = offset + self._length(text[position:start])
+            offset = first + self._length(text[start:end])
+            position = end
+            found.append((first, offset))
+        return found
 
     def _length(self, text: str) -> int:
         if self.encoding == "cp1252":
@@ -81,9 +92,9 @@ class Pages:
     starts: tuple[int, ...]
     unit: Unit = "page"
 
-    def locate(self, _text: str, start: int, end: int, /) -> tuple[int, int]:
+    def locate(self, _text: str, ranges: Ranges, /) -> list[tuple[int, int]]:
         """First and last page, counted from 1, both inclusive."""
-        return bisect_right(self.starts, start), bisect_right(self.starts, max(start, end - 1))
+        return [(bisect_right(self.starts, start), bisect_right(self.starts, end - 1)) for start, end in ranges]
 
 
 @dataclass(frozen=True)
@@ -94,6 +105,6 @@ class Whole:
     start: int
     end: int
 
-    def locate(self, _text: str, _start: int, _end: int, /) -> tuple[int, int]:
+    def locate(self, _text: str, ranges: Ranges, /) -> list[tuple[int, int]]:
         """The enclosing range, whatever the characters."""
-        return self.start, self.end
+        return [(self.start, self.end)] * len(ranges)

@@ -153,8 +153,8 @@ def _write_segments(
             long_enough = [piece for piece in found if piece.tokens >= config.min_segment_tokens]
             collected.counts["segments_too_short"] += len(found) - len(long_enough)
             _count_document(collected, collected.records[index], split, long_enough)
-            for number, piece in enumerate(long_enough):
-                writer.add(_segment(collected.records[index], text, piece, number, split))
+            for one in _segments(collected.records[index], text, long_enough, split):
+                writer.add(one)
         done += len(batch)
     progress(len(kept), len(kept), "segment")
     writer.flush()
@@ -170,21 +170,22 @@ def _count_document(collected: Collected, record: Record, split: Split, pieces: 
     collected.counts[f"tokens_{split}"] += sum(piece.tokens for piece in pieces)
 
 
-def _segment(record: Record, text: str, piece: Piece, number: int, split: Split) -> Segment:
-    start, end = record.positions.locate(text, piece.start, piece.end)
-    return Segment(
-        segment_id=f"{record.document_id[:16]}-{number:05d}",
-        document_id=record.document_id,
-        source=record.source,
-        title=clean(record.title),
-        unit=record.positions.unit,
-        start=start,
-        end=end,
-        sha256=hashlib.sha256(piece.text.encode()).hexdigest(),
-        text=piece.text,
-        tokens=piece.tokens,
-        split=split,
-    )
+def _segments(record: Record, text: str, pieces: Sequence[Piece], split: Split) -> Iterator[Segment]:
+    ranges = record.positions.locate(text, [(piece.start, piece.end) for piece in pieces])
+    for number, (piece, (start, end)) in enumerate(zip(pieces, ranges, strict=True)):
+        yield Segment(
+            segment_id=f"{record.document_id[:16]}-{number:05d}",
+            document_id=record.document_id,
+            source=record.source,
+            title=clean(record.title),
+            unit=record.positions.unit,
+            start=start,
+            end=end,
+            sha256=hashlib.sha256(piece.text.encode()).hexdigest(),
+            text=piece.text,
+            tokens=piece.tokens,
+            split=split,
+        )
 
 
 def _batches(records: Sequence[Record], kept: Sequence[int]) -> Iterator[list[int]]:

@@ -11,7 +11,7 @@ import struct
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import IO, Any
 
 from spice.config import CorpusConfig
@@ -39,10 +39,11 @@ def read_pdf(data: bytes, config: CorpusConfig) -> Iterator[Document]:
     yield Document(reply["title"][:200], _PAGE_BREAK.join(reply["pages"]), Pages(tuple(starts)), notes)
 
 
-class _Worker:
+class Worker:
     """The parsing process, started when first needed and again after it died."""
 
-    def __init__(self) -> None:
+    def __init__(self, command: Sequence[str]) -> None:
+        self._command = command
         self._process: subprocess.Popen[bytes] | None = None
 
     def request(self, data: bytes, pages: int, seconds: float) -> dict[str, Any]:
@@ -74,7 +75,7 @@ class _Worker:
     def _alive(self) -> subprocess.Popen[bytes]:
         if self._process is None or self._process.poll() is not None:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "spice.corpus.pdf_worker"],
+                self._command,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
@@ -97,7 +98,7 @@ def _receive(stream: IO[bytes], length: int, deadline: float) -> bytes:
     return bytes(received)
 
 
-_worker = _Worker()
+_worker = Worker([sys.executable, "-m", "spice.corpus.pdf_worker"])
 
 
 @atexit.register

@@ -40,12 +40,12 @@ def parse(data: bytes, most_pages: int) -> dict[str, Any]:
         count = len(reader.pages)
         if count > most_pages:
             return {"reason": "PDF has too many pages", "detail": f"{count}, corpus.pdf_pages is {most_pages}"}
-        texts = [_HYPHEN.sub("", page.extract_text() or "") for page in reader.pages]
+        texts = [_HYPHEN.sub("", page.extract_text() or "").strip() for page in reader.pages]
         title = reader.metadata.title if reader.metadata else None
     # Whatever a hostile file raises inside the parser is an answer here, not a bug of ours.
     except Exception as error:
         return {"reason": "damaged PDF", "detail": f"{type(error).__name__}: {error}"[:200]}
-    scanned = sum(not text.strip() for text in texts)
+    scanned = texts.count("")
     if scanned == count:
         return {"reason": "scanned PDF without text layer", "detail": f"{count} pages; run OCR first"}
     return {"title": str(title or "").strip(), "pages": texts, "scanned": scanned}

@@ -32,9 +32,11 @@ _SECRET = (
 )
 _READING = r"(?:reading|processing|parsing|summari[sz]ing|reviewing|analy[sz]ing) this[^.:,\n]{0,40}"
 
-_RULES: tuple[tuple[str, re.Pattern[str]], ...] = (
+# Reason, words of which at least one must occur (a quick look before the slow one), rule.
+_RULES: tuple[tuple[str, tuple[str, ...], re.Pattern[str]], ...] = (
     (
         "tells a model to ignore its instructions",
+        ("instruction", "prompt", "directive", "guideline", "programming", "system message"),
         re.compile(
             rf"{_COMMAND}(?:ignore|disregard|forget|override|bypass|do not follow|don't follow|stop following)"
             r"(?: (?:all|any|every|each|everything|of|the|these|those|my|other|and|or|to|in)){0,4}"
@@ -44,6 +46,7 @@ _RULES: tuple[tuple[str, re.Pattern[str]], ...] = (
     ),
     (
         "gives a model a new role",
+        ("you are", "you're", "from now on"),
         re.compile(
             r"\byou are (?:now|no longer|hereafter)(?: [\w'-]+){0,6}?"
             rf" (?:{_MODEL}|dan|jailbroken|unrestricted|developer mode)\b"
@@ -55,6 +58,7 @@ _RULES: tuple[tuple[str, re.Pattern[str]], ...] = (
     ),
     (
         "asks a model for its prompt",
+        ("prompt", "instruction", "system message"),
         re.compile(
             rf"(?:{_COMMAND}|\bto )(?:reveal|print|show|output|repeat|disclose|leak|display|tell|give)(?: me| us)? your"
             rf"(?: (?:full|entire|exact|whole))? {_SECRET}\b",
@@ -63,6 +67,7 @@ _RULES: tuple[tuple[str, re.Pattern[str]], ...] = (
     ),
     (
         "addresses a model",
+        ("if you are", "attention", "note to", "notice to", "instruction", "message", "dear"),
         re.compile(
             r"\b(?:if you are|attention|note to|notice to|instructions? (?:for|to)|messages? (?:for|to)|dear)"
             rf"(?: (?:an?|any|all|the|every))? {_MODEL}(?: {_READING})?\s?[,:;!—-]"
@@ -70,6 +75,7 @@ _RULES: tuple[tuple[str, re.Pattern[str]], ...] = (
     ),
     (
         "holds markup of a chat template",
+        ("<|", "<<sys", "[inst]", "[/inst]", "of_turn>"),
         re.compile(
             r"<\|(?:im_start|im_end|system|user|assistant|endoftext|eot_id|start_header_id|end_header_id)\|>"
             r"|<<sys>>|\[/?inst\]|<(?:start|end)_of_turn>"
@@ -93,9 +99,11 @@ def injection(raw: str, cleaned: str) -> tuple[str, str] | None:
         if _INVISIBLE.search(raw):
             return "hides a payload in zero-width characters", ""
     folded = cleaned if cleaned.isascii() else unicodedata.normalize("NFKC", cleaned)
-    folded = re.sub(r"[^\S\n]+|\n(?!\n)", " ", folded.lower().replace("’", "'"))
-    for reason, rule in _RULES:
-        if match := rule.search(folded):
+    folded = folded.lower().replace("’", "'")
+    if "\n" in folded:
+        folded = "\n\n".join(" ".join(paragraph.split()) for paragraph in folded.split("\n\n"))
+    for reason, needles, rule in _RULES:
+        if any(needle in folded for needle in needles) and (match := rule.search(folded)):
             begin = max(0, match.start() - 20)
             return reason, folded[begin : match.end() + 40].strip()
     return None

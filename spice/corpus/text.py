@@ -30,7 +30,7 @@ def read_markdown(data: bytes, config: CorpusConfig) -> Iterator[Document]:
 
 def _document(title: str, decoded: Decoded, begin: int, config: CorpusConfig) -> Document:
     text = decoded.text[begin:] if begin else decoded.text
-    before, _ = EncodedBytes(decoded.encoding, decoded.base).locate(decoded.text, begin, begin)
+    before = EncodedBytes(decoded.encoding, decoded.base).locate(decoded.text, [(0, begin)])[0][1]
     notes = decoded.notes
     if longest_line(text) > config.max_line_chars:
         notes = (*notes, "very long line")

@@ -149,7 +149,7 @@ def test_nothing_to_train_on_is_an_error_that_says_why(run: Run, folder: Path) -
     with pytest.raises(CorpusError, match="There is no file to read"):
         run()
     (folder / "short.txt").write_text("one two")
-    with pytest.raises(CorpusError, match="No document is left to train on.*1 too short"):
+    with pytest.raises(CorpusError, match=r"No document is left to train on.*1 too short"):
         run()
     (folder / "empty.md").touch()
     with pytest.raises(CorpusError, match="1 empty file; 1 too short"):
@@ -203,7 +203,7 @@ def test_thousands_of_files(run: Run, store: ObjectStore, folder: Path, prose: P
         progress=lambda done, total, what: seen.append((done, total, what)),
     )
     assert report.counts["documents_train"] + report.counts["documents_held_out"] == 3000
-    assert [phase for phase in dict.fromkeys(what for _, _, what in seen)] == ["read", "segment", "store"]
+    assert list(dict.fromkeys(what for _, _, what in seen)) == ["read", "segment", "store"]
     assert (3000, 3000, "read") in seen
 
 
