@@ -13,12 +13,14 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from spice.config import PromotionConfig
-from spice.promotion import approval, evidence, gate, request
+from spice.promotion import approval, gate, release, request
+from spice.promotion.log import ReleaseLog
 from spice.store import artifacts
 from spice.store.base import ObjectStore
 from spice.store.folder import FolderStore
 from spice.trust.enrol import enrol
 from spice.trust.keyring import Role
+from spice.trust.ledger import Entry
 from spice.trust.signing import Signer
 
 PEOPLE: dict[str, tuple[Role, ...]] = {
@@ -77,17 +79,52 @@ class World:
             "base": self.base,
             "corpus": self.corpus,
             "run": run,
-            "suites": {"cloze": suite(0.05, 0.2), "reasoning": suite(-0.03, 0.02, 60)},
+            "suites": {"cloze": self.suite(0.05, 0.2), "reasoning": self.suite(-0.03, 0.02)},
             "contamination": {"n_gram": 13, "items": 300, "testable": 290, "hits": 0, "share": 0.0, "examples": []},
             "items": {},
             **changes,
         }
         return artifacts.write_json(self.store, "evaluations", report)
 
+    def suite(self, low: float, high: float) -> dict[str, Any]:
+        """Figures of one suite with this interval of the difference."""
+        return {
+            "n": 240,
+            "metric": "accuracy",
+            "kind": "cloze",
+            "candidate": {"rate": 0.5, "low": 0.4, "high": 0.6, "correct": 120},
+            "base": {"rate": 0.4, "low": 0.3, "high": 0.5, "correct": 96},
+            "difference": {"value": (low + high) / 2, "low": low, "high": high, "method": "clustered bootstrap"},
+            "mcnemar_p": 0.01,
+            "clusters": 60,
+            "verdict": "better",
+        }
+
+    def entries(self) -> list[Entry]:
+        """The verified ledger, without the registration of keys."""
+        found: list[Entry] = []
+        ReleaseLog(self.store, found.append)
+        return [entry for entry in found if entry.action != "keys.add"]
+
+    def promote(self, ref: str) -> release.Status:
+        """Lena promotes."""
+        return release.promote(self.store, ref, self.people["lena"], self.config, self.clock)
+
+    def released(self, weights: str) -> str:
+        """The whole way to a live checkpoint."""
+        ref = self.requested(weights)
+        self.approve(ref)
+        live = self.promote(ref).live
+        assert live is not None
+        return live
+
+    def pointer(self) -> dict[str, Any]:
+        """What `release.json` says."""
+        return dict(json.loads(self.store.get("release.json")))
+
     def decision(self, evaluation: str) -> str:
         """The signed decision on a report."""
-        facts = evidence.gather(self.store, evaluation, self.config)
-        return gate.record(self.store, gate.decide(facts, self.config), self.people["rita"])
+        return gate.record(self.store, gate.judge(self.store, evaluation, self.config), self.people["rita"])
 
     def requested(self, weights: str = "one") -> str:
         """A request that nobody has approved."""
@@ -100,21 +137,6 @@ class World:
     def candidate(self, weights: str = "one") -> str:
         """The checkpoint of `evaluation(weights)`."""
         return str(artifacts.read_json(self.store, self.evaluation(weights))["candidate"])
-
-
-def suite(low: float, high: float, n: int = 240) -> dict[str, Any]:
-    """Figures of one suite with this interval of the difference."""
-    return {
-        "n": n,
-        "metric": "accuracy",
-        "kind": "cloze",
-        "candidate": {"rate": 0.5, "low": 0.4, "high": 0.6, "correct": n // 2},
-        "base": {"rate": 0.4, "low": 0.3, "high": 0.5, "correct": n // 3},
-        "difference": {"value": (low + high) / 2, "low": low, "high": high, "method": "clustered bootstrap"},
-        "mcnemar_p": 0.01,
-        "clusters": 60,
-        "verdict": "better",
-    }
 
 
 @pytest.fixture
