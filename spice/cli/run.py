@@ -20,6 +20,7 @@ from spice.cli.common import (
     emit,
     load_config,
 )
+from spice.cli.request import next_steps
 from spice.cli.resume import new_run, resumable, resumed
 from spice.errors import ConfigError
 
@@ -65,7 +66,7 @@ def run(
             result = _from_training_on(corpus, config, this, resume is not None, report)
     found = reporting.load(opened, this)
     result["report"] = reporting.build(opened, found)
-    emit(result, f"{reporting.summary(found)}\n\n{_next_steps(result)}", as_json)
+    emit(result, f"{reporting.summary(found)}\n\n{_ending(result, config.promotion.approvals)}", as_json)
 
 
 def dataset_name(path: Path) -> str:
@@ -93,18 +94,8 @@ def _from_training_on(corpus: str, config: Config, this: str, resume: bool, repo
     }
 
 
-def _next_steps(result: dict[str, Any]) -> str:
-    steps = [f"Report: {result['report']}"]
+def _ending(result: dict[str, Any], approvals: int) -> str:
+    report = f"Report: {result['report']}"
     if result["request"] is None:
-        return "\n".join(["Nothing was requested and nothing is released.", *steps])
-    return "\n".join(
-        [
-            f"Release requested: {result['request']}",
-            *steps,
-            "",
-            "Someone else than the requester must look at the report and agree:",
-            "  spice keys create NAME",
-            f"  spice approve {result['request']} --as NAME",
-            f"  spice promote {result['request']} --as NAME",
-        ]
-    )
+        return f"Nothing was requested and nothing is released.\n{report}"
+    return f"Requested: {result['request']}\n{next_steps(result['request'], approvals)}\n\n{report}"

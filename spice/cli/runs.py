@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from spice.cli.acting import short
 from spice.cli.common import (
     DEFAULT_PRESET,
     FileOption,
@@ -37,11 +38,5 @@ def runs(
     table = Table("run", "status", "corpus", "checkpoint", "evaluation", "request", box=box.SIMPLE)
     for name, info in found:
         refs = (info.corpus, info.checkpoint, info.evaluation, info.request)
-        table.add_row(Text(name), Text(info.status), *(Text(_short(ref)) for ref in refs))
+        table.add_row(Text(name), Text(info.status), *(Text(short(ref)) for ref in refs))
     emit([{"run": name, **info.model_dump()} for name, info in found], table, as_json)
-
-
-def _short(ref: str | None) -> str:
-    """A reference with its digest cut to twelve digits, which the other verbs accept too."""
-    head, _, digest = (ref or "-").rpartition("/")
-    return f"{head}/{digest[:12]}" if head else digest

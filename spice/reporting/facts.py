@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import dataclass
+
 from spice.evaluation.schema import DifferenceFigures, PassRate, SuiteFigures
 from spice.reporting.records import Run
 
@@ -98,3 +101,31 @@ def warnings(run: Run) -> list[tuple[str, list[int]]]:
         for warning in row.warnings:
             raised.setdefault(warning, []).append(row.iteration)
     return sorted(raised.items(), key=lambda item: -len(item[1]))
+
+
+@dataclass(frozen=True)
+class Signal:
+    """How one figure that shows trouble moved over the run."""
+
+    name: str
+    first: float
+    last: float
+    low: float
+    high: float
+
+
+def signals(run: Run) -> list[Signal]:
+    """Every health signal, and the figures of the update and of truncation that have no chart of their own."""
+    values: dict[str, list[float]] = {}
+    for row in run.iterations:
+        figures = {
+            **row.health,
+            "challenger_truncated": row.challenger.truncated,
+            "reasoner_truncated": row.reasoner.truncated,
+            "logprob_gap_mean": row.learner.logprob_gap_mean,
+            "logprob_gap_max": row.learner.logprob_gap_max,
+        }
+        for name, value in figures.items():
+            if value is not None and math.isfinite(value):
+                values.setdefault(name, []).append(value)
+    return [Signal(name, found[0], found[-1], min(found), max(found)) for name, found in sorted(values.items())]

@@ -44,7 +44,7 @@ def render(run: Run) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["percent"] = facts.percent
+    environment.filters |= {"percent": facts.percent, "number": chart.number}
     style = resources.files("spice.reporting").joinpath("templates/report.css").read_text("utf-8")
     return environment.get_template("report.html.j2").render(
         run=run,

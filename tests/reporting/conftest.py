@@ -216,7 +216,7 @@ def metrics(iteration: int, iterations: int, rng: random.Random) -> dict[str, An
             "all_right_share": 0.1,
         },
         "audit": {"n": 8, "agree_share": 0.6 + rng.randint(-1, 2) / 8},
-        "health": {"valid_rate": 0.5},
+        "health": {"near_duplicate_rate": 0.1 + done / 5, "distinct_2": 0.7},
         "warnings": ["one question makes up more than half of all"] if iteration in (19, 22) else [],
         "learner": {"loss": 0.01, "grad_norm": 0.8 + noise() * 5, "logprob_gap_mean": 0.01, "logprob_gap_max": 0.2},
         "seconds": {"challenge": 6.6, "answer": 11.4, "audit": 1.1, "update": 15 + rng.gauss(0, 1), "total": 36.0},
@@ -284,7 +284,7 @@ def evaluation(candidate: str, base: str, corpus: str, run: str, more: str) -> d
         "suites": {
             "cloze": suite("cloze", 240, 38, 71, 0.0625, "better"),
             "cloze_forced": suite("cloze", 240, 78, 111, 0.07, "better"),
-            "reasoning<b>" if more else "reasoning": suite("reasoning", 60, 1, 3, 0.06, "inconclusive"),
+            f"reasoning{more}": suite("reasoning", 60, 1, 3, 0.06, "inconclusive"),
         },
         "contamination": {"n_gram": 13, "items": 300, "testable": 246, "hits": 0, "share": 0.0, "examples": []},
         "items": {},
