@@ -14,7 +14,6 @@ from spice.store import ObjectStore
 
 MakeRun = Callable[..., ObjectStore]
 VOID = {"meta", "br", "link", "img", "input", "hr"}
-DRAWN = {"line", "circle", "polyline", "polygon", "text", "title", "g", "svg"}
 
 
 class Page(HTMLParser):
