@@ -134,5 +134,6 @@ def _file(path: Path, source: str, info: os.stat_result, left_out: list[LeftOut]
 
 
 def printable(name: str) -> str:
-    """A file name as text; bytes that are not UTF-8 become question marks in diamonds."""
-    return os.fsencode(name).decode("utf-8", "replace")
+    """A file name that can be stored and shown: what is not UTF-8, or would move a cursor, becomes U+FFFD."""
+    text = os.fsencode(name).decode("utf-8", "replace")
+    return "".join(char if char.isprintable() else "\ufffd" for char in text)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from spice.corpus.clean import clean
@@ -12,6 +12,7 @@ CountTokens = Callable[[Sequence[str]], list[int]]
 
 # No text has this many characters per token; what is longer is cut before it is counted.
 _CHARS_PER_TOKEN = 16
+_BATCH_CHARS = 2_000_000
 _SENTENCE_END = re.compile(r"[.!?]+[\"'”’)\]]*\s|[。！？]|\n")
 
 
@@ -53,7 +54,7 @@ def segment(texts: Sequence[str], limit: int, longest_line: int, count_tokens: C
     pieces: list[list[Piece]] = [[] for _ in texts]
     while groups:
         cleaned = [clean(texts[group[0].document][group[0].start : group[-1].end]) for group in groups]
-        counts = _count([text for text, group in zip(cleaned, groups, strict=True) if len(group) > 1], count_tokens)
+        counts = _count((text for text, group in zip(cleaned, groups, strict=True) if len(group) > 1), count_tokens)
         again = []
         for group, text in zip(groups, cleaned, strict=True):
             tokens = next(counts) if len(group) > 1 else group[0].tokens
@@ -72,7 +73,7 @@ def _fitting_spans(texts: Sequence[str], limit: int, longest_line: int, count_to
     most = (limit * _CHARS_PER_TOKEN, min(limit * _CHARS_PER_TOKEN, longest_line))
     while todo:
         todo = list(_presplit(todo, texts, most))
-        counts = _count([clean(texts[span.document][span.start : span.end]) for span in todo], count_tokens)
+        counts = _count((clean(texts[span.document][span.start : span.end]) for span in todo), count_tokens)
         again: list[_Span] = []
         for span in todo:
             tokens = next(counts)
@@ -157,5 +158,15 @@ def _pack(spans: list[_Span], limit: int) -> list[list[_Span]]:
     return groups
 
 
-def _count(texts: list[str], count_tokens: CountTokens) -> Iterator[int]:
-    return iter(count_tokens(texts) if texts else [])
+def _count(texts: Iterable[str], count_tokens: CountTokens) -> Iterator[int]:
+    """Tokens of each text, counted in batches: a tokenizer needs a hundred bytes and more per token of a batch."""
+    batch: list[str] = []
+    size = 0
+    for text in texts:
+        batch.append(text)
+        size += len(text)
+        if size > _BATCH_CHARS:
+            yield from count_tokens(batch)
+            batch, size = [], 0
+    if batch:
+        yield from count_tokens(batch)

@@ -1,0 +1,101 @@
+"""`spice ingest`: turn documents into an immutable dataset version."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from spice.cli.common import (
+    DEFAULT_PRESET,
+    FileOption,
+    JsonOption,
+    PresetOption,
+    SetOption,
+    StoreOption,
+    emit,
+    load_config,
+)
+from spice.cli.progress import reporter
+from spice.cli.run import dataset_name
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from spice.corpus.ingest import IngestReport
+
+_LISTED = 20
+_ROWS = (
+    ("files read", "files_read"),
+    ("files skipped", "files_skipped"),
+    ("entries passed over (hidden, links)", "files_passed_over"),
+    ("documents found", "documents"),
+    ("duplicates left out", "duplicates"),
+    ("near duplicates left out", "near_duplicates"),
+    ("quarantined", "quarantined"),
+    ("too short", "documents_too_short"),
+)
+
+
+def ingest(
+    paths: Annotated[list[Path], typer.Argument(metavar="PATH...", help="Folders and files.")],
+    name: Annotated[
+        str | None, typer.Option("--name", help="Name of the dataset; the first folder's by default.")
+    ] = None,
+    strict: Annotated[bool, typer.Option("--strict", help="Fail at the first unreadable file.")] = False,
+    preset: PresetOption = DEFAULT_PRESET,
+    file: FileOption = None,
+    sets: SetOption = None,
+    store: StoreOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Read text, Markdown, HTML, PDF, JSONL and Parquet into an immutable dataset version.
+
+    Unreadable files are left out and listed; the version itself names everything that was left out, with the reason.
+    """
+    from spice import stages
+
+    config = load_config(preset, file, sets, store)
+    with reporter(as_json) as progress:
+        report = stages.ingest(paths, name or dataset_name(paths[0]), config, strict=strict, progress=progress)
+    emit(report, summary(report), as_json)
+
+
+def summary(report: IngestReport) -> RenderableType:
+    """What became of the documents, for people."""
+    from rich.console import Group
+    from rich.table import Table
+    from rich.text import Text
+
+    counts = Table(box=None, padding=(0, 2, 0, 0), show_header=False)
+    counts.add_column("what")
+    counts.add_column("number", justify="right")
+    for label, key in _ROWS:
+        counts.add_row(label, f"{report.counts.get(key, 0):,}")
+    splits = Table(box=None, padding=(0, 2, 0, 0))
+    for heading in ("", "documents", "segments", "tokens"):
+        splits.add_column(heading, justify="right" if heading else "left")
+    for label, split in (("to train on", "train"), ("held out", "held_out")):
+        numbers = (report.counts.get(f"{what}_{split}", 0) for what in ("documents", "segments", "tokens"))
+        splits.add_row(label, *(f"{number:,}" for number in numbers))
+    return Group(
+        counts,
+        Text(),
+        splits,
+        *_listing("Skipped", report.skipped),
+        *_listing("Quarantined, because they speak to a model", report.quarantined),
+        *(Text(f"\nWarning: {warning}") for warning in report.warnings),
+        Text(f"\nStored as {report.ref}\nTrain on it: spice train {report.ref}"),
+    )
+
+
+def _listing(title: str, items: list[tuple[str, str]]) -> list[RenderableType]:
+    """The first few of a list, and how many there are."""
+    from rich.text import Text
+
+    if not items:
+        return []
+    lines = [f"  {source}: {reason}" for source, reason in items[:_LISTED]]
+    more = [f"  and {len(items) - _LISTED} more, in left_out.jsonl of the version"] if len(items) > _LISTED else []
+    return [Text("\n".join([f"\n{title}: {len(items)}", *lines, *more]))]
