@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from spice.errors import NotFoundError, SpiceError, TrainingError
+from spice.errors import ConfigError, NotFoundError, SpiceError, TrainingError
 
 if TYPE_CHECKING:
     from spice.config import Config
     from spice.store import ObjectStore
+
+_RUN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
 class Interrupted(SpiceError):
@@ -55,6 +58,14 @@ def resumed(store: ObjectStore, run: str, config: Config) -> tuple[Config, str]:
     return stored.model_copy(update={"store": config.store}), corpus
 
 
-def new_run(dataset: str, now: datetime) -> str:
-    """A name for a run that sorts by time: `factbook-20261123-021205`."""
-    return f"{dataset}-{now:%Y%m%d-%H%M%S}"
+def run_name(given: str | None, dataset: str, now: datetime) -> str:
+    """The name of a new run: the given one, or one that sorts by time, `factbook-20261123-021205`.
+
+    Raises:
+        ConfigError: the given name cannot be the name of a folder everywhere.
+    """
+    if given is None:
+        return f"{dataset}-{now:%Y%m%d-%H%M%S}"
+    if not _RUN_NAME.fullmatch(given):
+        raise ConfigError(f"--run {given!r} is no name for a run; use up to 100 letters, digits, dots, dashes or _")
+    return given

@@ -21,7 +21,7 @@ from spice.cli.common import (
     load_config,
 )
 from spice.cli.request import next_steps
-from spice.cli.resume import new_run, resumable, resumed
+from spice.cli.resume import resumable, resumed, run_name
 from spice.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def run(
     name: Annotated[
         str | None, typer.Option("--name", help="Name of the dataset; the first folder's by default.")
     ] = None,
-    run_name: Annotated[str | None, typer.Option("--run", help="Name of the run; made up if not given.")] = None,
+    new_run: Annotated[str | None, typer.Option("--run", help="Name of the run; made up if not given.")] = None,
     resume: Annotated[str | None, typer.Option("--resume", metavar="RUN", help="Go on with this run.")] = None,
     preset: PresetOption = DEFAULT_PRESET,
     file: FileOption = None,
@@ -60,7 +60,7 @@ def run(
             config, corpus = resumed(opened, resume, config)
         else:
             name = name or dataset_name((paths or [])[0])
-            this = run_name or new_run(name, datetime.now(UTC))
+            this = run_name(new_run, name, datetime.now(UTC))
             corpus = stages.ingest(paths or [], name, config, progress=report).ref
         with resumable("run", this, config):
             result = _from_training_on(corpus, config, this, resume is not None, report)

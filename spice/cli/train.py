@@ -19,7 +19,7 @@ from spice.cli.common import (
     emit,
     load_config,
 )
-from spice.cli.resume import new_run, resumable, resumed
+from spice.cli.resume import resumable, resumed, run_name
 from spice.errors import ConfigError
 
 
@@ -55,7 +55,7 @@ def train(
         config, corpus_ref = resumed(opened, resume, config)
     else:
         corpus_ref = artifacts.resolve(opened, dataset(corpus or ""))
-        name = run or new_run(corpus_ref.split("/")[1], datetime.now(UTC))
+        name = run_name(run, corpus_ref.split("/")[1], datetime.now(UTC))
     with progress.reporter(as_json) as report, resumable("train", name, config):
         trained = stages.train(corpus_ref, config, name, resume=resume is not None, progress=report)
     then = shlex.join(["spice", "evaluate", trained.checkpoint, "--store", config.store.url])

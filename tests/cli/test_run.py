@@ -154,6 +154,16 @@ def test_a_made_up_run_name_begins_with_the_dataset(stages: Stages, command: Any
     assert json.loads(out)["run"].startswith("facts-20")
 
 
+@pytest.mark.parametrize("name", ["../x", "a/b", "", ".", "-x", "a b", "x" * 101])
+def test_a_run_name_that_is_no_folder_name_is_refused_before_any_work(
+    name: str, stages: Stages, command: Any, tmp_path: Path
+) -> None:
+    code, _, err = command("run", str(tmp_path), f"--run={name}")
+    assert code == 2
+    assert "name for a run" in err
+    assert stages.calls == []
+
+
 def test_a_run_without_settings_cannot_be_resumed(stages: Stages, command: Any) -> None:
     stages.store.put("runs/broken/run.json", b'{"corpus": "datasets/a/b"}')
     code, _, err = command("train", "--resume", "broken")
