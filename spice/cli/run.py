@@ -49,6 +49,8 @@ def run(
     config = load_config(preset, file, sets, store)
     if bool(paths) == (resume is not None):
         raise ConfigError("give either documents to start with, or --resume RUN")
+    if resume is not None and (name or new_run):
+        raise ConfigError("--name and --run begin a new run, and --resume goes on with one; leave them out")
 
     from spice import reporting, stages
     from spice.store import open_store

@@ -69,6 +69,7 @@ def test_no_verb_needs_torch_to_be_explained(verb: str) -> None:
         (["config", "show", "--set", "seed=x"], 2, "seed"),
         (["config", "show", "--preset", "none"], 2, "smoke"),
         (["run"], 2, "documents"),
+        (["run", "--resume", "r", "--run", "s"], 2, "leave them out"),
         (["train"], 2, "dataset"),
         (["train", "docs", "--resume", "r"], 2, "either"),
         (["train", "--resume", "r", "--run", "s"], 2, "one of them"),
