@@ -24,7 +24,7 @@ from spice.store.base import ObjectStore
 Split = Literal["train", "held_out"]
 
 SHARD_ROWS = 65536
-SHARD_BYTES = 256 * 2**20
+SHARD_BYTES = 64 * 2**20
 LEFT_OUT = "left_out.jsonl"
 
 

@@ -104,11 +104,16 @@ def _under(given: Path, prefix: str, config: CorpusConfig, left_out: list[LeftOu
             if entry.is_symlink() and (reason := _refuse_link(path, root, visited, config)):
                 left_out.append(LeftOut(source, "walk", reason))
                 continue
-            if entry.is_dir():
+            try:
+                info = entry.stat()
+            except OSError as error:  # gone since the listing
+                left_out.append(LeftOut(source, "read", "cannot be opened", error.strerror or ""))
+                continue
+            if stat.S_ISDIR(info.st_mode):
                 visited.add(path.resolve())
                 stack.append((path, f"{source}/"))
             else:
-                yield from _file(path, source, entry.stat(), left_out)
+                yield from _file(path, source, info, left_out)
 
 
 def _refuse_link(path: Path, root: Path, visited: set[Path], config: CorpusConfig) -> str | None:

@@ -87,6 +87,7 @@ def _hidden(node: Any) -> bool:
 
 
 def _tidy(text: str) -> str:
-    text = re.sub(r"[ \t]*\n[ \t]*", "\n", text)
-    text = re.sub(r" *\t[ \t]*", " | ", text)
+    # The look-behinds keep long runs of blanks linear.
+    text = re.sub(r"(?<![ \t])[ \t]*\n[ \t]*", "\n", text)
+    text = re.sub(r"(?<! ) *\t[ \t]*", " | ", text)
     return re.sub(r"\n{3,}", "\n\n", text).strip()

@@ -85,32 +85,53 @@ def ingest(
     """
     if not _NAME.fullmatch(name):
         raise CorpusError(f'"{name}" cannot name a dataset. Use lower-case letters, digits, dots, dashes, underscores.')
-    report = progress or _silent
-    with tempfile.TemporaryDirectory(prefix="spice-ingest-") as temporary:
-        folder = Path(temporary)
-        with Spool(folder / "spool") as spool:
-            collected = collect(paths, config, strict, spool, report)
-            kept = _without_near_duplicates(collected, spool, config)
-            writer = ShardWriter(folder)
-            _write_segments(collected, kept, spool, config, count_tokens, writer, report)
-        warnings = _check(collected, config)
-        files = {**writer.files, LEFT_OUT: _write_left_out(folder / LEFT_OUT, collected.left_out)}
-        fields: dict[str, JSON] = {
-            "kind": "dataset",
-            "name": name,
-            "tokenizer": tokenizer_id,
-            "code_version": __version__,
-            "config": config.model_dump(mode="json"),
-            "counts": dict(collected.counts),
-            "left_out": _reasons(collected.left_out),
-            "notes": dict(collected.notes),
-            "quarantined": [list(item) for item in _listed(collected, "screen")[:_LISTED]],
-            "warnings": warnings,
-        }
-        report(0, 1, "store")
-        ref = artifacts.write(store, f"datasets/{name}", files, fields)
-        report(1, 1, "store")
-    return IngestReport(ref, dict(collected.counts), _listed(collected, "read"), _listed(collected, "screen"), warnings)
+    try:
+        with tempfile.TemporaryDirectory(prefix="spice-ingest-") as folder:
+            return _ingest(
+                Path(folder), paths, name, store, config, tokenizer_id, count_tokens, strict, progress or _silent
+            )
+    except OSError as error:
+        raise CorpusError(
+            f"The temporary folder {tempfile.gettempdir()} cannot be used: {error.strerror or error}. "
+            "Ingest needs room there for the text of all documents, twice. Make room, or name another in TMPDIR."
+        ) from error
+
+
+def _ingest(
+    folder: Path,
+    paths: Sequence[Path],
+    name: str,
+    store: ObjectStore,
+    config: CorpusConfig,
+    tokenizer_id: str,
+    count_tokens: CountTokens,
+    strict: bool,
+    progress: Progress,
+) -> IngestReport:
+    with Spool(folder / "spool") as spool:
+        collected = collect(paths, config, strict, spool, progress)
+        kept = _without_near_duplicates(collected, spool, config)
+        writer = ShardWriter(folder)
+        _write_segments(collected, kept, spool, config, count_tokens, writer, progress)
+    warnings = _check(collected, config)
+    files = {**writer.files, LEFT_OUT: _write_left_out(folder / LEFT_OUT, collected.left_out)}
+    skipped, quarantined = _listed(collected, "read"), _listed(collected, "screen")
+    fields: dict[str, JSON] = {
+        "kind": "dataset",
+        "name": name,
+        "tokenizer": tokenizer_id,
+        "code_version": __version__,
+        "config": config.model_dump(mode="json"),
+        "counts": dict(collected.counts),
+        "left_out": _reasons(collected.left_out),
+        "notes": dict(collected.notes),
+        "quarantined": [list(item) for item in quarantined[:_LISTED]],
+        "warnings": warnings,
+    }
+    progress(0, 1, "store")
+    ref = artifacts.write(store, f"datasets/{name}", files, fields)
+    progress(1, 1, "store")
+    return IngestReport(ref, dict(collected.counts), skipped, quarantined, warnings)
 
 
 def _without_near_duplicates(collected: Collected, spool: Spool, config: CorpusConfig) -> list[int]:

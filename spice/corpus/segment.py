@@ -13,7 +13,8 @@ CountTokens = Callable[[Sequence[str]], list[int]]
 # No text has this many characters per token; what is longer is cut before it is counted.
 _CHARS_PER_TOKEN = 16
 _BATCH_CHARS = 2_000_000
-_SENTENCE_END = re.compile(r"[.!?]+[\"'”’)\]]*\s|[。！？]|\n")
+# The look-behind and the possessive quantifiers keep a run of a million dots linear.
+_SENTENCE_END = re.compile(r"(?<![.!?])[.!?]++[\"'”’)\]]*+\s|[。！？]|\n")
 
 
 @dataclass(frozen=True)
@@ -87,12 +88,12 @@ def _fitting_spans(texts: Sequence[str], limit: int, longest_line: int, count_to
 
 
 def _presplit(spans: list[_Span], texts: Sequence[str], most: tuple[int, int]) -> Iterator[_Span]:
-    """Cut what is too long even to count."""
+    """Cut what is too long even to count, into parts that are likely to fit: most text has four characters per token."""
     for span in spans:
         if span.end - span.start <= most[min(span.level, 1)]:
             yield span
         else:
-            yield from _presplit(_split(span, texts[span.document], most[1] // 2), texts, most)
+            yield from _presplit(_split(span, texts[span.document], most[1] // 4), texts, most)
 
 
 def _split(span: _Span, text: str, size: int) -> list[_Span]:

@@ -219,3 +219,25 @@ def test_one_very_long_line(run: Run, store: ObjectStore, folder: Path) -> None:
     rebuilt = " ".join(segment.text for segment in segments if segment.source == "line.txt")
     assert rebuilt == line.decode().strip()
     assert dataset.manifest(store, report.ref)["notes"] == {"very long line": 2}
+
+
+@pytest.mark.parametrize("run_of", [".", "! ", " ", "\t", "a ", "\"'", "\u200b", "(", "#", "\n", "é", "\r", "ignore "])
+@pytest.mark.parametrize("suffix", ["txt", "html"])
+def test_long_runs_of_one_thing_cost_no_more_than_other_text(
+    run: Run, folder: Path, prose: Prose, run_of: str, suffix: str
+) -> None:
+    text = prose("fig") + run_of * 50_000 + prose("fig")
+    if suffix == "html":
+        text = f"<p>{text}</p><pre>{text}</pre>"
+    (folder / f"a.{suffix}").write_bytes(text.encode())
+    (folder / "good.txt").write_text(prose("plum"))
+    assert run().counts["documents_train"] >= 1
+
+
+def test_unusable_temporary_folder_is_an_error_that_names_it(
+    run: Run, folder: Path, prose: Prose, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folder / "a.txt").write_text(prose("apple"))
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "gone"))
+    with pytest.raises(CorpusError, match=r"temporary folder .*gone cannot be used"):
+        run()
