@@ -222,7 +222,7 @@ def symbols(country: str, facts: dict[str, Any]) -> Iterator[str]:
         yield f"The flag of {country} is {flag}."
     emblems, _, colors = note(facts, section, "National symbol(s)").partition("; national colors: ")
     emblem_list = items(emblems)
-    if emblem_list and "national" not in emblems:
+    if emblem_list and not re.search(r"national|five-pointed|many-pointed", emblems):
         verb = "symbols of {} are" if len(emblem_list) > 1 else "symbol of {} is"
         emblem_list = [emblem.removeprefix("the ") for emblem in emblem_list]
         yield f"The national {verb.format(country)} the {enumerate_words(emblem_list, 3)}."
@@ -248,14 +248,15 @@ def economy(country: str, facts: dict[str, Any]) -> Iterator[str]:
     if currency:
         yield f"Prices in {country} are paid in {currency[1]}."
     for label, field, most in (
-        ("main exports", "Exports - commodities", 5),
-        ("main industries", "Industries", 5),
-        ("main farm products", "Agriculture - products", 6),
+        (("main export", "main exports"), "Exports - commodities", 5),
+        (("main industry", "main industries"), "Industries", 5),
+        (("main farm product", "main farm products"), "Agriculture - products", 6),
     ):
         listed = items(note(facts, section, field))
         if listed and not listed[0].lower().startswith(("na", "none", "no ")):
-            verb = "are" if len(listed) > 1 or listed[0].endswith("s") else "is"
-            yield f"The {label} of {country} {verb} {enumerate_words(listed, most)}."
+            one, many = label
+            subject = f"{many} of {country} are" if len(listed) > 1 else f"{one} of {country} is"
+            yield f"The {subject} {enumerate_words(listed, most)}."
     partners = items(note(facts, section, "Exports - partners"))
     if len(partners) > 1:
         yield f"The largest buyers of exports from {country} are {enumerate_words(partners, 4)}."
