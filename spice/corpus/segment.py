@@ -88,7 +88,7 @@ def _fitting_spans(texts: Sequence[str], limit: int, longest_line: int, count_to
 
 
 def _presplit(spans: list[_Span], texts: Sequence[str], most: tuple[int, int]) -> Iterator[_Span]:
-    """Cut what is too long even to count, into parts that are likely to fit: most text has four characters per token."""
+    """Cut what is too long even to count, into parts that are likely to fit, at four characters per token."""
     for span in spans:
         if span.end - span.start <= most[min(span.level, 1)]:
             yield span
