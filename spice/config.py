@@ -36,6 +36,7 @@ class ModelConfig(Section):
     )
     revision: str | None = Field(None, description="revision of a hub id; pin it for repeatable runs")
     dtype: Literal["float32", "bfloat16"] = Field("bfloat16", description="number format of generation and export")
+    device: Literal["auto", "cpu", "cuda"] = Field("auto", description="where it computes; auto takes a GPU if there is one")
 
 
 class CorpusConfig(Section):
@@ -108,7 +109,7 @@ class RecipeConfig(Section):
 class RolloutConfig(Section):
     """The engine that generates text."""
 
-    engine: Literal["transformers", "vllm"] = Field("transformers", description="which engine")
+    engine: Literal["transformers"] = Field("transformers", description="which engine")
     batch_tokens: int = Field(65536, ge=256, description="most tokens (prompts and room for answers) in flight at once")
 
 
@@ -122,7 +123,7 @@ class LoraConfig(Section):
 class LearnerConfig(Section):
     """The policy-gradient update."""
 
-    backend: Literal["torch", "deepspeed"] = Field("torch", description="which learner")
+    backend: Literal["torch"] = Field("torch", description="which learner")
     learning_rate: float = Field(1e-6, gt=0.0, description="constant AdamW learning rate")
     betas: tuple[float, float] = Field((0.9, 0.95), description="AdamW betas")
     weight_decay: float = Field(0.0, ge=0.0, description="AdamW weight decay")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from spice.cli import progress
+from spice.cli.acting import AsOption, acting, now
 from spice.cli.common import (
     DEFAULT_PRESET,
     FileOption,
@@ -22,11 +24,13 @@ from spice.cli.common import (
 )
 from spice.cli.request import next_steps
 from spice.cli.resume import resumable, resumed, run_name
-from spice.errors import ConfigError
+from spice.errors import ConfigError, RefusedError
 
 if TYPE_CHECKING:
     from spice.cli.progress import Progress
     from spice.config import Config
+    from spice.store import ObjectStore
+    from spice.trust.signing import Signer
 
 
 def run(
@@ -36,6 +40,7 @@ def run(
     ] = None,
     new_run: Annotated[str | None, typer.Option("--run", help="Name of the run; made up if not given.")] = None,
     resume: Annotated[str | None, typer.Option("--resume", metavar="RUN", help="Go on with this run.")] = None,
+    key: AsOption = "local",
     preset: PresetOption = DEFAULT_PRESET,
     file: FileOption = None,
     sets: SetOption = None,
@@ -56,6 +61,7 @@ def run(
     from spice.store import open_store
 
     opened = open_store(config.store)
+    signer = _signer(opened, key)
     with progress.reporter(as_json) as report:
         if resume is not None:
             this = resume
@@ -65,7 +71,7 @@ def run(
             this = run_name(new_run, name, datetime.now(UTC))
             corpus = stages.ingest(paths or [], name, config, progress=report).ref
         with resumable("run", this, config):
-            result = _from_training_on(corpus, config, this, resume is not None, report)
+            result = _from_training_on(opened, corpus, config, this, resume is not None, signer, report)
     found = reporting.load(opened, this)
     result["report"] = reporting.build(opened, found)
     emit(result, f"{reporting.summary(found)}\n\n{_ending(result, config.promotion.approvals)}", as_json)
@@ -77,13 +83,22 @@ def dataset_name(path: Path) -> str:
     return plain or "documents"
 
 
-def _from_training_on(corpus: str, config: Config, this: str, resume: bool, report: Progress) -> dict[str, Any]:
+def _from_training_on(
+    opened: ObjectStore, corpus: str, config: Config, this: str, resume: bool, signer: Signer | None, report: Progress
+) -> dict[str, Any]:
     from spice import stages
+    from spice.training.loop import update_run
 
     trained = stages.train(corpus, config, this, resume=resume, progress=report)
     evaluated = stages.evaluate(trained.checkpoint, trained.base, corpus, config, this, progress=report)
+    update_run(opened, this, evaluation=evaluated.ref)
+    if config.evaluation.coevolution_documents:
+        stages.coevolve(this, config, progress=report)
     decision = stages.decide(evaluated.ref, config)
-    request = stages.request_promotion(evaluated.ref, config) if decision.outcome == "pass" else None
+    judged, request = None, None
+    if signer is not None:
+        judged, request = stages.request_promotion(decision, config, signer, now)
+    update_run(opened, this, status="finished", decision=judged, request=request)
     return {
         "run": this,
         "corpus": corpus,
@@ -92,12 +107,24 @@ def _from_training_on(corpus: str, config: Config, this: str, resume: bool, repo
         "evaluation": evaluated.ref,
         "outcome": decision.outcome,
         "reasons": decision.reasons,
+        "decision": judged,
         "request": request,
     }
 
 
+def _signer(opened: ObjectStore, name: str) -> Signer | None:
+    """Whoever signs the decision, found before hours of work and not after; without a key nothing is requested."""
+    try:
+        return acting(opened, name)
+    except RefusedError as refusal:
+        print(f"spice: the gate's answer will not be signed and nothing requested: {refusal}", file=sys.stderr)
+        return None
+
+
 def _ending(result: dict[str, Any], approvals: int) -> str:
     report = f"Report: {result['report']}"
-    if result["request"] is None:
-        return f"Nothing was requested and nothing is released.\n{report}"
-    return f"Requested: {result['request']}\n{next_steps(result['request'], approvals)}\n\n{report}"
+    if result["request"] is not None:
+        return f"Requested: {result['request']}\n{next_steps(result['request'], approvals)}\n\n{report}"
+    if result["outcome"] == "pass":
+        return f"The gate passed it. To request its release: spice request {result['evaluation']} --as NAME\n{report}"
+    return f"Nothing was requested and nothing is released.\n{report}"

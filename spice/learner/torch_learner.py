@@ -161,7 +161,7 @@ class TorchLearner:
                     master.grad += computed.grad
                 computed.grad = None
 
-        parameter.register_post_accumulate_grad_hook(take)
+        parameter.register_post_accumulate_grad_hook(take)  # type: ignore[no-untyped-call]
         return master
 
     def _publish(self) -> None:

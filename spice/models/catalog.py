@@ -60,6 +60,7 @@ def _cached(name: str, build: Callable[[Path], None]) -> Path:
         return target
     target.parent.mkdir(parents=True, exist_ok=True)
     work = Path(tempfile.mkdtemp(prefix=".building-", dir=target.parent))
+    _quiet()
     try:
         build(work)
         try:
@@ -71,6 +72,13 @@ def _cached(name: str, build: Callable[[Path], None]) -> Path:
     finally:
         shutil.rmtree(work, ignore_errors=True)
     return target
+
+
+def _quiet() -> None:
+    """Keep transformers from drawing its own progress bars between ours."""
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()
 
 
 def _from_hub(config: ModelConfig) -> Path:

@@ -13,18 +13,21 @@ from spice.models import attention
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
 
-def load_model(folder: Path, dtype: str) -> Any:
+def load_model(folder: Path, dtype: str, device: str = "cpu") -> Any:
     """Load a causal language model from `folder` with tree attention.
 
     Args:
         folder: Hugging Face layout with `config.json` and `*.safetensors`.
         dtype: "float32" or "bfloat16".
+        device: "cpu", "cuda", or "auto" for a GPU if there is one.
 
     Raises:
         ModelError: the folder holds no safetensors, needs code of its own, or does what tree attention cannot.
     """
     from transformers import AutoModelForCausalLM
+    from transformers.utils import logging
 
+    logging.disable_progress_bar()
     if not any(folder.glob("*.safetensors")):
         raise ModelError(
             f"{folder} holds no *.safetensors file. Convert the model to safetensors; no other format is loaded."
@@ -45,7 +48,9 @@ def load_model(folder: Path, dtype: str) -> Any:
         raise ModelError(
             f"The model in {folder} caps its logits, which our engines do not reproduce. Choose another model."
         )
-    model.eval()
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    model.to(device).eval()
     return model
 
 

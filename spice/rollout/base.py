@@ -65,14 +65,6 @@ class Completion:
     allowed: NDArray[np.uint32] | None = None
 
 
-class Tokenizer(Protocol):
-    """The part of a transformers tokenizer that we rely on."""
-
-    def encode(self, text: str, add_special_tokens: bool = ...) -> list[int]: ...
-
-    def decode(self, ids: Sequence[int], skip_special_tokens: bool = ...) -> str: ...
-
-
 class Engine(Protocol):
     """Generates text with the policy's current weights."""
 

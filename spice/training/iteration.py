@@ -1,12 +1,12 @@
 """One iteration of self-play, as the paper's algorithm has it (section 3, algorithm 1).
 
-    documents  = B documents, drawn uniformly
-    attempts   = Challenger(document), G kept at the sampled valid:invalid ratio
-    answers    = Reasoner(question) x G for each valid attempt          the document is hidden
-    rewards    = variance of the answers for a valid attempt, a penalty for an invalid one;
-                 one valid task per document trains the Reasoner: 1 for the gold answer, else 0
-    advantage  = reward - mean reward, within each role                 DrGRPO
-    update     = policy gradient on both roles' trajectories
+documents  = B documents, drawn uniformly
+attempts   = Challenger(document), G kept at the sampled valid:invalid ratio
+answers    = Reasoner(question) x G for each valid attempt          the document is hidden
+rewards    = variance of the answers for a valid attempt, a penalty for an invalid one;
+             one valid task per document trains the Reasoner: 1 for the gold answer, else 0
+advantage  = reward - mean reward, within each role                 DrGRPO
+update     = policy gradient on both roles' trajectories
 """
 
 from __future__ import annotations
@@ -26,6 +26,10 @@ from spice.selfplay.types import Document
 from spice.training.play import Answers, Attempt, Players, seed_stream
 
 Clock = Callable[[], float]
+# When no document of a batch offers anything to ask for, there is nothing to learn from and the weights stay.
+_NO_UPDATE = UpdateStats(
+    loss=0.0, grad_norm=0.0, logprob_gap_mean=0.0, logprob_gap_max=0.0, clipped_share=0.0, tokens=0
+)
 
 
 @dataclass
@@ -92,8 +96,11 @@ def iterate(
     _audit(played, players, recipe.audit_tasks)
     watch.lap("audit")
 
-    update = learner.update(trajectories(played, recipe.temperature), recipe.updates_per_iteration)
-    engine.update_weights(learner.weights())
+    lessons = trajectories(played, recipe.temperature)
+    update = _NO_UPDATE
+    if lessons:
+        update = learner.update(lessons, recipe.updates_per_iteration)
+        engine.update_weights(learner.weights())
     watch.lap("update")
     skipped = sum(not any(one.answers for one in group) for group in groups)
     return Outcome(iteration, played, skipped, update, watch.seconds)
@@ -102,7 +109,9 @@ def iterate(
 def trajectories(played: Sequence[Played], temperature: float) -> list[Trajectory]:
     """What both roles learn from, each with its advantage over its own role's mean reward (paper section 3)."""
 
-    def role_batch(role: Role, moves: list[tuple[tuple[int, ...], Completion]], rewards: list[float]) -> list[Trajectory]:
+    def role_batch(
+        role: Role, moves: list[tuple[tuple[int, ...], Completion]], rewards: list[float]
+    ) -> list[Trajectory]:
         advantages = drgrpo_advantages(rewards)
         return [
             Trajectory(role, prompt, c.tokens, c.logprobs, float(advantage), temperature, c.allowed)

@@ -1,0 +1,253 @@
+"""The stages: references in, references out.
+
+Everything that passes between stages lies in the store, named by its digest.
+So a stage runs the same in a process, a container or a pod, and can be
+repeated.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from spice.config import Config
+from spice.corpus import dataset
+from spice.corpus.ingest import IngestReport
+from spice.corpus.ingest import ingest as ingest_documents
+from spice.errors import NotFoundError
+from spice.models.catalog import checkpoint_folder, locate
+from spice.models.tokenizer import token_counter
+from spice.promotion import gate
+from spice.promotion import request as requests
+from spice.promotion.gate import Decision
+from spice.promotion.switch import require_disengaged
+from spice.selfplay.types import Document
+from spice.store import ObjectStore, artifacts, open_store
+
+if TYPE_CHECKING:
+    from spice.evaluation.items import Results, Suite
+    from spice.rollout.base import Engine
+    from spice.training.loop import Progress, Trained
+    from spice.trust.signing import Signer
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """A stored evaluation: its reference and the report itself."""
+
+    ref: str
+    report: dict[str, Any]
+
+
+def ingest(
+    paths: Sequence[Path], name: str, config: Config, *, strict: bool = False, progress: Progress
+) -> IngestReport:
+    """Read documents and write the dataset version `datasets/<name>/<digest>`; see `spice.corpus.ingest`."""
+    store = open_store(config.store)
+    count = token_counter(locate(config.model, store))
+    return ingest_documents(
+        paths, name, store, config.corpus, config.model.name, count, strict=strict, progress=progress
+    )
+
+
+def train(corpus: str, config: Config, run: str, *, resume: bool = False, progress: Progress) -> Trained:
+    """Let the model improve itself on a dataset version; see `spice.training.loop`.
+
+    Raises:
+        RefusedError: the kill-switch is engaged or cannot be read, before or during training.
+    """
+    from spice.training.loop import train as play
+
+    store = open_store(config.store)
+    return play(
+        store,
+        corpus,
+        [_document(segment) for segment in dataset.load(store, corpus, "train")],
+        locate(config.model, store),
+        config,
+        run,
+        resume=resume,
+        progress=progress,
+        permitted=lambda: require_disengaged(store),
+    )
+
+
+def evaluate(
+    candidate: str, base: str | None, corpus: str | None, config: Config, run: str | None, *, progress: Progress
+) -> Evaluated:
+    """Measure a checkpoint against its base on items that training never saw, and store the report.
+
+    Args:
+        candidate: reference of the checkpoint.
+        base: reference of what it is compared with; from the candidate's manifest if `None`.
+        corpus: dataset version whose held-out documents are used; likewise.
+        config: items, bootstrap, recipe (for the Reasoner's prompt) and margins.
+        run: the run that made the candidate; likewise.
+        progress: told how many items are answered.
+    """
+    from spice.evaluation import contamination, report, suites
+    from spice.training.process import prepare
+
+    prepare(config.training.threads)
+    store = open_store(config.store)
+    origin = artifacts.manifest(store, candidate)
+    base = base or str(origin.get("base", ""))
+    corpus = corpus or str(origin.get("corpus", ""))
+    run = run or str(origin.get("run", ""))
+    held_out, training = dataset.load(store, corpus, "held_out"), dataset.load(store, corpus, "train")
+    asked = suites.build(config.evaluation, held_out, training)
+
+    def answers(ref: str, who: str) -> Results:
+        with _engine(store, ref, config) as (engine, tokenizer):
+            return _answer(engine, tokenizer, asked, config, lambda done, total: progress(done, total, who))
+
+    before, after = answers(base, "evaluate base"), answers(candidate, "evaluate candidate")
+    seen = [(segment.segment_id, segment.text) for segment in training]
+    overlap = contamination.check(suites.unique_items(asked), [*seen, *_posed(store, run)])
+    found = report.compare(
+        asked,
+        before,
+        after,
+        overlap,
+        candidate=candidate,
+        base=base,
+        corpus=corpus,
+        run=run,
+        evaluation=config.evaluation,
+        promotion=config.promotion,
+        recipe=config.recipe,
+    )
+    return Evaluated(report.save(store, found), found)
+
+
+def coevolve(run: str, config: Config, *, progress: Progress) -> None:
+    """Measure each role of a run's checkpoints against the other as it began (paper section 4).
+
+    Held-out documents are used, so that no task was seen in training. Writes `runs/<run>/coevolution.json`.
+    """
+    import numpy as np
+
+    from spice.evaluation import coevolution
+    from spice.selfplay.verify import Verifier
+    from spice.text.spans import SpanIndex
+    from spice.training.checkpoints import load_state
+    from spice.training.play import Players, seed_stream
+    from spice.training.process import prepare
+
+    prepare(config.training.threads)
+    store = open_store(config.store)
+    state = load_state(store, run)
+    if state is None:
+        raise NotFoundError(f"Run {run} has no checkpoint yet.")
+    info = json.loads(store.get(f"runs/{run}/run.json"))
+    held_out = [_document(segment) for segment in dataset.load(store, info["corpus"], "held_out")]
+    chosen = held_out[:: max(1, len(held_out) // config.evaluation.coevolution_documents)]
+    chosen = chosen[: config.evaluation.coevolution_documents]
+    index = SpanIndex((document.id, document.text) for document in held_out)
+    seeds = seed_stream(config.evaluation.seed, 0)
+    total, done = 2 * len(state.checkpoints), 0
+
+    with Verifier(timeout_s=config.recipe.verify_seconds) as verifier:
+        tokenizers: dict[int, Any] = {}
+
+        @contextmanager
+        def load(ref: str) -> Iterator[Engine]:
+            with _engine(store, ref, config) as (engine, tokenizer):
+                tokenizers[id(engine)] = tokenizer
+                yield engine
+
+        def players(engine: Engine) -> Players:
+            return Players(engine, tokenizers[id(engine)], config.recipe, index, verifier)
+
+        def pose(engine: Engine) -> dict[str, Any]:
+            attempts = players(engine).challenge(chosen, seeds)
+            firsts = (
+                (d.id, next((a.task for a in made if a.task), None)) for d, made in zip(chosen, attempts, strict=True)
+            )
+            return {document: task for document, task in firsts if task}
+
+        def solve(engine: Engine, tasks: Sequence[Any]) -> list[list[bool]]:
+            nonlocal done
+            answers = players(engine).answer(tasks, seeds)
+            done += 1
+            progress(min(done, total), total, "co-evolution")
+            return [one.correct for one in answers]
+
+        points = coevolution.measure(
+            state.checkpoints,
+            load,
+            pose,
+            solve,
+            samples=config.evaluation.bootstrap_samples,
+            rng=np.random.default_rng(config.evaluation.seed),
+        )
+    found = {"points": [asdict(point) for point in points]}
+    store.put(f"runs/{run}/coevolution.json", json.dumps(found, sort_keys=True).encode())
+
+
+def decide(evaluation: str, config: Config) -> Decision:
+    """Ask the gate about an evaluation; nothing is stored. Raises `RefusedError` if it cannot be judged."""
+    return gate.judge(open_store(config.store), evaluation, config.promotion)
+
+
+def request_promotion(
+    decision: Decision, config: Config, signer: Signer, clock: Callable[[], datetime]
+) -> tuple[str, str | None]:
+    """Sign and store the gate's decision and, if it is a pass, ask for the release.
+
+    Returns:
+        References of the decision and of the request, `None` if the gate did not pass it.
+    """
+    store = open_store(config.store)
+    recorded = gate.record(store, decision, signer)
+    passed = decision.outcome == "pass"
+    return recorded, requests.request(store, recorded, signer, clock) if passed else None
+
+
+def _document(segment: dataset.Segment) -> Document:
+    return Document(segment.segment_id, segment.source, segment.text, segment.title)
+
+
+@contextmanager
+def _engine(store: ObjectStore, ref: str, config: Config) -> Iterator[tuple[Engine, Any]]:
+    """The engine of a checkpoint and its tokenizer, from files verified against their digests."""
+    from spice.models.loading import load_tokenizer
+    from spice.rollout.open import open_engine
+
+    folder = checkpoint_folder(ref, store)
+    yield open_engine(folder, config.model, config.rollout), load_tokenizer(folder)
+
+
+def _answer(
+    engine: Engine, tokenizer: Any, asked: Sequence[Suite], config: Config, report: Callable[[int, int], None]
+) -> Results:
+    from spice.evaluation import runner
+    from spice.selfplay.verify import Verifier
+
+    with Verifier(timeout_s=config.recipe.verify_seconds) as verifier:
+        return runner.run(
+            engine,
+            tokenizer,
+            asked,
+            recipe=config.recipe,
+            max_tokens=config.evaluation.max_tokens,
+            verifier=verifier,
+            report=report,
+        )
+
+
+def _posed(store: ObjectStore, run: str) -> Iterator[tuple[str, str]]:
+    """Every task posed in a run, for the contamination check."""
+    import pyarrow.parquet as pq
+
+    for info in store.list(f"runs/{run}/tasks/"):
+        table = pq.read_table(io.BytesIO(store.get(info.key)), columns=["question", "answer"], use_threads=False)
+        for number, row in enumerate(table.to_pylist()):
+            if row["question"]:
+                yield f"{info.key}#{number}", f"{row['question']} {row['answer']}"

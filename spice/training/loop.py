@@ -1,0 +1,212 @@
+"""The run around the iterations: open everything, play, record, checkpoint, resume."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from spice.config import Config
+from spice.errors import ConflictError, RefusedError, TrainingError
+from spice.learner.torch_learner import TorchLearner
+from spice.models.loading import load_model, load_tokenizer
+from spice.rollout.open import open_engine
+from spice.selfplay.types import Document
+from spice.selfplay.verify import Verifier
+from spice.store.base import ObjectStore
+from spice.text.spans import SpanIndex
+from spice.training.checkpoints import State, load_state, restore, save_state, store_base, store_checkpoint
+from spice.training.iteration import iterate
+from spice.training.play import Players
+from spice.training.process import prepare
+from spice.training.records import Recorder
+from spice.training.stopping import Stopper
+from spice.version import code_version
+
+
+class Progress(Protocol):
+    """Called with steps done, steps in all, the phase, and a few words on the last step."""
+
+    def __call__(self, done: int, total: int, what: str, note: str = "") -> None:
+        """Say how far the work is."""
+        ...
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What training left.
+
+    Attributes:
+        run: name of the run.
+        base: reference of the base checkpoint.
+        checkpoint: reference of the last one.
+        checkpoints: (iteration, reference) of all, the base first.
+    """
+
+    run: str
+    base: str
+    checkpoint: str
+    checkpoints: tuple[tuple[int, str], ...]
+
+
+def train(
+    store: ObjectStore,
+    corpus: str,
+    documents: Sequence[Document],
+    base_folder: Path,
+    config: Config,
+    run: str,
+    *,
+    resume: bool,
+    progress: Progress,
+    permitted: Callable[[], None],
+) -> Trained:
+    """Play all iterations of a run, or those that are left of it.
+
+    Args:
+        store: where everything goes.
+        corpus: reference of the dataset version.
+        documents: its training segments.
+        base_folder: the base model's folder.
+        config: the run's configuration.
+        run: its name.
+        resume: go on with a run of that name instead of starting one.
+        progress: told after each iteration.
+        permitted: raises `RefusedError` when training may not go on (kill-switch); asked before each iteration.
+
+    Raises:
+        TrainingError: the run exists already, or cannot be resumed.
+        RefusedError: `permitted` said no; everything done so far was saved first.
+        KeyboardInterrupt: Ctrl-C or SIGTERM; everything done so far was saved first.
+    """
+    permitted()
+    prepare(config.training.threads)
+    base = store_base(store, base_folder, config.model)
+    state = _begin(store, corpus, base, config, run, resume)
+    total = config.training.iterations
+    checkpoints = state.checkpoints if state else ((0, base),)
+    done = state.iteration if state else 0
+    if done < total:
+        with Stopper() as stopper, Verifier(timeout_s=config.recipe.verify_seconds) as verifier:
+            table = _Table(store, documents, base_folder, config, run, state, verifier)
+            progress(done, total, "train")
+            while done < total:
+                note = table.play(done + 1)
+                done += 1
+                refusal = _refusal(permitted)
+                due = done % config.training.checkpoint_every == 0 or done == total
+                if due:
+                    checkpoints = (*checkpoints, (done, table.checkpoint(done, base, corpus)))
+                if due or refusal or stopper.wanted:
+                    save_state(store, run, table.learner, done, checkpoints)
+                progress(done, total, "train", note)
+                if refusal and done < total:
+                    raise refusal
+                if stopper.wanted and done < total:
+                    raise KeyboardInterrupt
+            table.recorder.finish(total)
+    trained = Trained(run, base, checkpoints[-1][1], checkpoints)
+    update_run(store, run, status="trained", checkpoint=trained.checkpoint)
+    return trained
+
+
+def update_run(store: ObjectStore, run: str, **fields: Any) -> None:
+    """Change fields of `runs/<run>/run.json`."""
+    key = f"runs/{run}/run.json"
+    info = json.loads(store.get(key))
+    store.put(key, json.dumps(info | fields, sort_keys=True).encode())
+
+
+class _Table:
+    """Engine, learner and players of one run, in one state."""
+
+    def __init__(
+        self,
+        store: ObjectStore,
+        documents: Sequence[Document],
+        base_folder: Path,
+        config: Config,
+        run: str,
+        state: State | None,
+        verifier: Verifier,
+    ) -> None:
+        self._store, self._documents, self._folder = store, documents, base_folder
+        self._config, self._run = config, run
+        recipe = config.recipe
+        budgets = {"challenger": recipe.challenger_tokens, "reasoner": recipe.reasoner_tokens}
+        self.learner = TorchLearner(load_model(base_folder, "float32", config.model.device), config.learner, budgets)
+        self._engine = open_engine(base_folder, config.model, config.rollout)
+        self.recorder = Recorder(store, run)
+        if state:
+            restore(store, state, self.learner)
+            self._engine.update_weights(self.learner.weights())
+            self.recorder.recall(state.iteration)
+        index = SpanIndex((document.id, document.text) for document in documents)
+        self._players = Players(self._engine, load_tokenizer(base_folder), recipe, index, verifier)
+
+    def play(self, iteration: int) -> str:
+        """Play one iteration and record it; returns a few words on it."""
+        outcome = iterate(
+            iteration,
+            self._documents,
+            self._players,
+            self._engine,
+            self.learner,
+            self._config.recipe,
+            self._config.seed,
+        )
+        found = self.recorder.write(outcome)
+        rate, reward = found["reasoner"]["pass_rate"], found["challenger"]["reward_mean"]
+        words = f"valid {found['tasks']['valid']}/{found['challenger']['attempts']}"
+        words += f", pass {rate:.2f}" if rate is not None else ""
+        words += f", challenger {reward:+.2f}" if reward is not None else ""
+        return words + (f", {len(found['warnings'])} warnings" if found["warnings"] else "")
+
+    def checkpoint(self, iteration: int, base: str, corpus: str) -> str:
+        """Store the policy as it is now."""
+        return store_checkpoint(
+            self._store,
+            self.learner.weights(),
+            self._folder,
+            self._config.model.dtype,
+            {
+                "base": base,
+                "corpus": corpus,
+                "run": self._run,
+                "iteration": iteration,
+                "code": code_version(),
+                "recipe": self._config.recipe.name,
+            },
+        )
+
+
+def _begin(store: ObjectStore, corpus: str, base: str, config: Config, run: str, resume: bool) -> State | None:
+    """Enter a new run in the store, or find where an old one stands."""
+    info = {"status": "training", "corpus": corpus, "base": base, "code": code_version()}
+    if resume:
+        state = load_state(store, run)
+        if state and state.checkpoints[0][1] != base:
+            raise TrainingError(
+                f"Run {run} began with another base model ({state.checkpoints[0][1]}); start a new run."
+            )
+        update_run(store, run, status="training")
+        return state
+    try:
+        store.create(f"runs/{run}/run.json", json.dumps(info, sort_keys=True).encode())
+    except ConflictError as error:
+        raise TrainingError(
+            f"There is a run {run} already. Go on with --resume {run}, or choose another name."
+        ) from error
+    store.put(f"runs/{run}/config.json", json.dumps(config.model_dump(mode="json"), indent=2).encode())
+    return None
+
+
+def _refusal(permitted: Callable[[], None]) -> RefusedError | None:
+    """Why training must stop now, if it must. It is raised only after the state is saved."""
+    try:
+        permitted()
+    except RefusedError as refusal:
+        return refusal
+    return None

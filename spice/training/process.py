@@ -1,0 +1,27 @@
+"""Settings of the process that training depends on."""
+
+from __future__ import annotations
+
+import ctypes
+import ctypes.util
+import os
+
+_M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_THRESHOLD = -1, -2, -3
+
+
+def prepare(threads: int) -> None:
+    """Fix the number of threads (0: all cores), choose deterministic kernels, and keep freed memory.
+
+    By default glibc returns every large tensor to the system and gets it back
+    page by page, zeroed. Keeping it saved a third of an update's processor time
+    on a model of 135 million parameters.
+    """
+    import torch
+
+    torch.set_num_threads(threads or os.cpu_count() or 1)
+    torch.use_deterministic_algorithms(True)
+    libc = ctypes.CDLL(ctypes.util.find_library("c"), use_errno=True)
+    if hasattr(libc, "mallopt"):
+        libc.mallopt(_M_MMAP_THRESHOLD, 2**30)
+        libc.mallopt(_M_TRIM_THRESHOLD, 2**31 - 1)
+        libc.mallopt(_M_TOP_PAD, 2**28)

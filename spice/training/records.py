@@ -1,0 +1,199 @@
+"""What an iteration leaves in the store: its metrics, and every task that was ever posed.
+
+`runs/<run>/iterations/<n>.json` and `runs/<run>/tasks/<n>.parquet`. An
+iteration that is played again after a crash writes the same objects again.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Sequence
+from statistics import fmean
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from spice.selfplay import alarms, health
+from spice.selfplay.archive import QuestionArchive
+from spice.store.base import ObjectStore
+from spice.training.iteration import Outcome, Played
+
+_SCHEMA = pa.schema(
+    [
+        ("iteration", pa.int64()),
+        ("document", pa.string()),
+        ("source", pa.string()),
+        ("valid", pa.bool_()),
+        ("reason", pa.string()),
+        ("raw", pa.string()),
+        ("format", pa.string()),
+        ("question", pa.string()),
+        ("answer", pa.string()),
+        ("answer_type", pa.string()),
+        ("options", pa.list_(pa.string())),
+        ("evidence", pa.list_(pa.string())),
+        ("reward", pa.float64()),
+        ("pass_rate", pa.float64()),
+        ("responses", pa.list_(pa.string())),
+        ("extracted", pa.list_(pa.string())),
+        ("correct", pa.list_(pa.bool_())),
+        ("trained", pa.bool_()),
+        ("audit_answer", pa.string()),
+        ("audit_agrees", pa.bool_()),
+        ("grounded", pa.bool_()),
+        ("standalone", pa.bool_()),
+        ("unleaked", pa.bool_()),
+    ]
+)
+
+
+class Recorder:
+    """Writes one run's iterations, and remembers what the health signals compare with."""
+
+    def __init__(self, store: ObjectStore, run: str) -> None:
+        self._store = store
+        self._run = run
+        self._archive = QuestionArchive()
+        self._history: list[dict[str, float]] = []
+
+    def recall(self, iterations: int) -> None:
+        """Take up the memory of the first `iterations`, after a resume."""
+        for n in range(1, iterations + 1):
+            metrics = json.loads(self._store.get(self._key("iterations", n, "json")))
+            self._history.append({name: value for name, value in metrics["health"].items() if value is not None})
+            table = pq.read_table(
+                io.BytesIO(self._store.get(self._key("tasks", n, "parquet"))),
+                columns=["question", "valid"],
+                use_threads=False,
+            )
+            self._archive.add([row["question"] for row in table.to_pylist() if row["valid"]])
+
+    def write(self, outcome: Outcome) -> dict[str, Any]:
+        """Store an iteration's tasks, then its metrics; returns the metrics."""
+        signals = health.assess([_health_attempt(one) for one in outcome.played], self._archive)
+        found = metrics(outcome, signals, alarms.warnings(signals, self._history))
+        self._history.append(signals)
+        buffer = io.BytesIO()
+        rows = [_row(outcome.iteration, one) for one in outcome.played]
+        pq.write_table(pa.Table.from_pylist(rows, schema=_SCHEMA), buffer)
+        self._store.put(self._key("tasks", outcome.iteration, "parquet"), buffer.getvalue())
+        text = json.dumps(found, sort_keys=True, allow_nan=False)
+        self._store.put(self._key("iterations", outcome.iteration, "json"), text.encode())
+        return found
+
+    def finish(self, iterations: int) -> None:
+        """Concatenate all metrics into `metrics.jsonl`."""
+        lines = [self._store.get(self._key("iterations", n, "json")) for n in range(1, iterations + 1)]
+        self._store.put(f"runs/{self._run}/metrics.jsonl", b"".join(line + b"\n" for line in lines))
+
+    def _key(self, kind: str, iteration: int, ending: str) -> str:
+        return f"runs/{self._run}/{kind}/{iteration:06d}.{ending}"
+
+
+def metrics(outcome: Outcome, signals: dict[str, float], warnings: Sequence[str]) -> dict[str, Any]:
+    """An iteration's figures by role. Rates are shares in [0, 1], entropies nats per token, `None` where undefined."""
+    played = outcome.played
+    valid = [one for one in played if one.answers]
+    trained = [one for one in valid if one.trained]
+    audited = [one.audit.correct[0] for one in played if one.audit]
+    update = outcome.update
+    return {
+        "iteration": outcome.iteration,
+        "challenger": {
+            "reward_mean": _mean([one.reward for one in played]),
+            "valid_rate": _mean([one.answers is not None for one in played]),
+            "attempts": len(played),
+            "entropy": signals.get("challenger_entropy"),
+            "tokens_mean": signals.get("challenger_tokens"),
+            "truncated": signals.get("challenger_truncated_share"),
+        },
+        "reasoner": {
+            "reward_mean": _mean([right for one in trained if one.answers for right in one.answers.correct]),
+            "pass_rate": _mean([right for one in valid if one.answers for right in one.answers.correct]),
+            "entropy": signals.get("reasoner_entropy"),
+            "tokens_mean": signals.get("reasoner_tokens"),
+            "truncated": signals.get("reasoner_truncated_share"),
+        },
+        "tasks": {
+            "valid": len(valid),
+            "skipped_documents": outcome.skipped_documents,
+            "zero_variance_share": signals.get("zero_variance_share"),
+            "all_wrong_share": signals.get("all_wrong_share"),
+            "all_right_share": signals.get("all_right_share"),
+        },
+        "audit": {"n": len(audited), "agree_share": _mean(audited)},
+        "health": signals,
+        "warnings": list(warnings),
+        "learner": {
+            "loss": update.loss,
+            "grad_norm": update.grad_norm,
+            "logprob_gap_mean": update.logprob_gap_mean,
+            "logprob_gap_max": update.logprob_gap_max,
+            "clipped_share": update.clipped_share,
+            "tokens": update.tokens,
+        },
+        "seconds": {**outcome.seconds, "total": sum(outcome.seconds.values())},
+    }
+
+
+def _health_attempt(one: Played) -> health.Attempt:
+    attempt = one.attempt
+    answers = (
+        tuple(
+            health.Answer(
+                verdict.correct, verdict.extracted, len(c.tokens), c.finish == "length", float(c.entropies.mean())
+            )
+            for c, verdict in zip(one.answers.completions, one.answers.verdicts, strict=True)
+        )
+        if one.answers
+        else ()
+    )
+    return health.Attempt(
+        document=attempt.document.text,
+        task=attempt.task,
+        unleaked=attempt.checks.get("unleaked", True),
+        tokens=len(attempt.completion.tokens),
+        truncated=attempt.completion.finish == "length",
+        entropy=float(attempt.completion.entropies.mean()),
+        answers=answers,
+    )
+
+
+def _row(iteration: int, one: Played) -> dict[str, Any]:
+    attempt, answers = one.attempt, one.answers
+    row: dict[str, Any] = {
+        "iteration": iteration,
+        "document": attempt.document.id,
+        "source": attempt.document.source,
+        "valid": attempt.task is not None,
+        "reason": attempt.reason,
+        "raw": attempt.completion.text,
+        "reward": one.reward,
+        "trained": one.trained,
+        **{name: attempt.checks.get(name) for name in ("grounded", "standalone", "unleaked")},
+    }
+    if attempt.task:
+        row |= {
+            "format": attempt.task.format,
+            "question": attempt.task.question,
+            "answer": attempt.task.answer,
+            "answer_type": attempt.task.answer_type,
+            "options": list(attempt.task.options),
+            "evidence": list(attempt.task.evidence),
+        }
+    if answers:
+        row |= {
+            "pass_rate": fmean(answers.correct),
+            "responses": [completion.text for completion in answers.completions],
+            "extracted": [verdict.extracted for verdict in answers.verdicts],
+            "correct": answers.correct,
+        }
+    if one.audit:
+        row |= {"audit_answer": one.audit.verdicts[0].extracted, "audit_agrees": one.audit.correct[0]}
+    return row
+
+
+def _mean(values: Sequence[float]) -> float | None:
+    return fmean(values) if values else None
