@@ -149,3 +149,9 @@ def world(tmp_path: Path) -> World:
 def worlds(tmp_path: Path) -> Callable[[str], World]:
     """Makes more of them."""
     return lambda name: World(FolderStore(tmp_path / name))
+
+
+@pytest.fixture
+def world_in() -> Callable[[ObjectStore], World]:
+    """Makes one in a given store."""
+    return World
