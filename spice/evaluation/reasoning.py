@@ -12,7 +12,10 @@ code in the process that judges it.
 from __future__ import annotations
 
 import difflib
+import importlib.util
+import sys
 from collections.abc import Mapping, Sequence
+from types import ModuleType
 from typing import Any
 
 from spice.errors import ConfigError
@@ -33,7 +36,7 @@ def build_suite(names: Sequence[str], count: int, seed: int, name: str = "reason
     Every item is a cluster of its own: a generator draws them independently.
 
     Raises:
-        ConfigError: a name is unknown or not admitted, or the train extra is not installed.
+        ConfigError: a name is unknown or not admitted, or reasoning-gym is not installed.
     """
     entries: dict[str, tuple[Any, dict[str, Any]]] = {}
     items = []
@@ -50,7 +53,7 @@ def build_suite(names: Sequence[str], count: int, seed: int, name: str = "reason
 
 
 def admitted() -> list[str]:
-    """Names of the datasets that can be asked for, in order. Raises `ConfigError` without the train extra."""
+    """Names of the datasets that can be asked for, in order. Raises `ConfigError` without reasoning-gym."""
     factory, base = _library()
     return sorted(
         name
@@ -85,11 +88,14 @@ def _grader(entries: Mapping[str, tuple[Any, dict[str, Any]]]) -> Grader:
 
 
 def _library() -> tuple[Any, Any]:
+    if "pycosat" not in sys.modules and importlib.util.find_spec("pycosat") is None:
+        # It needs a C compiler to install. reasoning-gym always imports it, and no admitted dataset calls it.
+        sys.modules["pycosat"] = ModuleType("pycosat")
     try:
         from reasoning_gym import factory
         from reasoning_gym.dataset import ProceduralDataset
     except ImportError as error:
         raise ConfigError(
-            "evaluation.reasoning_items needs reasoning-gym: install the train extra, or set it to 0"
+            "evaluation.reasoning_items needs reasoning-gym: install it as docs/development.md says, or set it to 0"
         ) from error
     return factory, ProceduralDataset

