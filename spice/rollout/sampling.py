@@ -34,9 +34,12 @@ def draw(logprobs: torch.Tensor, temperatures: torch.Tensor, uniforms: torch.Ten
         Token ids, shape [n].
     """
     cumulative = logprobs.exp().cumsum(-1)
-    # Scaled by the total, so that rounding in the sum can never point past the last allowed token.
-    points = uniforms.to(cumulative)[:, None] * cumulative[:, -1:]
-    drawn = torch.searchsorted(cumulative, points, right=True)[:, 0].clamp_max(logprobs.shape[-1] - 1)
+    # Scaled by the total, because the sum is not exactly 1.
+    total = cumulative[:, -1:].contiguous()
+    points = uniforms.to(cumulative)[:, None] * total
+    drawn = torch.searchsorted(cumulative, points, right=True)
+    # A number just below 1 is 1 after rounding, and would point past the last token that can be drawn.
+    drawn = torch.minimum(drawn, torch.searchsorted(cumulative, total))[:, 0]
     return torch.where(temperatures > 0, drawn, logprobs.argmax(-1))
 
 
