@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import Annotated
 
 import typer
@@ -41,18 +42,20 @@ def request(
     ref = requests.request(place, judged, signer, now)
     result = {"request": ref, "decision": judged, "outcome": decision.outcome, "reasons": decision.reasons}
     human = "\n".join(
-        [describe_decision(decision), "", f"Requested: {ref}", next_steps(ref, config.promotion.approvals)]
+        [describe_decision(decision), "", f"Requested: {ref}", next_steps(ref, config.promotion.approvals, store)]
     )
     emit(result, human, as_json)
 
 
-def next_steps(ref: str, approvals: int) -> str:
-    """What has to happen until the request is live."""
-    return "\n".join(
-        [
+def next_steps(ref: str, approvals: int, store: str | None = None) -> str:
+    """What has to happen until the request is live; `store` is the --store that was given, if any."""
+    where = f" --store {shlex.quote(store)}" if store else ""
+    if approvals:
+        lines = [
             f"Nothing is live yet. {approvals} approval(s) needed, none from whoever requested:",
-            "  spice keys create NAME --role approver      once, by the person who will approve",
-            f"  spice approve {ref} --as NAME",
-            f"  spice promote {ref}",
+            f"  spice keys create NAME --role approver{where}      once, by the person who will approve",
+            f"  spice approve {ref} --as NAME{where}",
         ]
-    )
+    else:
+        lines = ["Nothing is live yet. No approval is needed:"]
+    return "\n".join([*lines, f"  spice promote {ref}{where}"])
