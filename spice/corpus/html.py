@@ -21,6 +21,7 @@ _BLOCKS = frozenset(
 _LINES = frozenset("br li tr dt dd".split())
 _HIDDEN = re.compile(r"display\s*:\s*none|visibility\s*:\s*hidden|font-size\s*:\s*0(?![.\d])", re.IGNORECASE)
 _LEAST_SHARE = 0.3
+_CELL = "\x1f"  # the unit separator of ASCII
 
 
 def read_html(data: bytes, _config: CorpusConfig) -> Iterator[Document]:
@@ -50,7 +51,7 @@ def _text(root: Any) -> str:
             continue
         if tag == "-text":
             content = node.text_content or ""
-            parts.append(content if preformatted else re.sub(r"\s+", " ", content))
+            parts.append(content if preformatted else _collapsed(content))
             continue
         if tag in _DROPPED or tag.startswith("-") or _hidden(node):
             continue
@@ -69,7 +70,7 @@ def _text(root: Any) -> str:
 
 def _separator(tag: str) -> str:
     if tag in {"td", "th"}:
-        return "\t"
+        return _CELL
     if tag in _LINES:
         return "\n"
     return "\n\n" if tag in _BLOCKS else ""
@@ -86,8 +87,20 @@ def _hidden(node: Any) -> bool:
     )
 
 
+def _collapsed(content: str) -> str:
+    """White space as a browser shows it: runs are one blank, also at the ends, where a neighbour may follow."""
+    words = " ".join(content.split())
+    if not words:
+        return " " if content else ""
+    return f"{' ' if content[0].isspace() else ''}{words}{' ' if content[-1].isspace() else ''}"
+
+
 def _tidy(text: str) -> str:
-    # The look-behinds keep long runs of blanks linear.
-    text = re.sub(r"(?<![ \t])[ \t]*\n[ \t]*", "\n", text)
-    text = re.sub(r"(?<! ) *\t[ \t]*", " | ", text)
-    return re.sub(r"\n{3,}", "\n\n", text).strip()
+    """Cells of a line apart by bars, no blanks around lines except the indentation of preformatted ones."""
+    return re.sub(r"\n{3,}", "\n\n", "\n".join(map(_line, text.split("\n")))).strip()
+
+
+def _line(line: str) -> str:
+    if _CELL in line:
+        return " | ".join(filter(None, map(str.strip, line.split(_CELL))))
+    return line.rstrip() if line.startswith("  ") else line.strip(" ")
