@@ -29,7 +29,7 @@ _UNIT = (
 _CAPITAL = r"[A-Z\u00c0-\u00de][\w'\u2019.-]*[\w]"
 _RULES: tuple[tuple[Kind, re.Pattern[str]], ...] = (
     ("date", re.compile(rf"\b(?:\d{{1,2}} {_MONTH}(?: \d{{4}})?|{_MONTH} \d{{1,2}}(?:, \d{{4}})?|{_MONTH} \d{{4}})\b")),
-    ("quantity", re.compile(rf"(?:[$€£]\s?{_NUMBER}(?: {_UNIT})?|(?<![\w.]){_NUMBER} ?{_UNIT})(?!\w)")),
+    ("quantity", re.compile(rf"(?:[$€£][ \u00a0]?{_NUMBER}(?: {_UNIT})?|(?<![\w.]){_NUMBER} ?{_UNIT})(?!\w)")),
     ("year", re.compile(r"(?<![\w.,$-])(?:1\d{3}|20\d{2})(?![\w,%]|\.\d)")),
     ("number", re.compile(rf"(?<![\w.,$-]){_NUMBER}(?![\w%]|\.\d|,\d)")),
     ("name", re.compile(rf"\b{_CAPITAL}(?: (?:(?:of|the|and|de|la|el|al|du|von|da) ){{0,2}}{_CAPITAL}){{0,4}}")),
