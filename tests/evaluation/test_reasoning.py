@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import importlib.util
 from pathlib import Path
 
 import pytest
@@ -7,7 +8,7 @@ import pytest
 from spice.errors import ConfigError
 from spice.evaluation import reasoning
 
-pytest.importorskip("reasoning_gym", reason="needs the train extra")
+pytestmark = pytest.mark.skipif(importlib.util.find_spec("reasoning_gym") is None, reason="needs reasoning-gym")
 
 
 def test_items_are_shared_out_and_repeatable() -> None:
