@@ -8,7 +8,7 @@ holds the training loop to it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from spice.config import RecipeConfig
@@ -23,8 +23,20 @@ _REASONER = "You answer quiz questions. Give the final answer in \\boxed{}."
 _OPEN_BOOK = "You answer quiz questions about a text. Give the final answer in \\boxed{}."
 
 
+class AddedToken(Protocol):
+    """A token that a tokenizer finds in a text before anything else."""
+
+    content: str
+    special: bool
+
+
 class ChatTokenizer(Protocol):
     """A tokenizer with a chat template."""
+
+    @property
+    def added_tokens_decoder(self) -> Mapping[int, AddedToken]:
+        """The added tokens, the marks of the chat template among them, by id."""
+        ...
 
     def apply_chat_template(
         self, conversation: Sequence[Message], *, add_generation_prompt: bool, tokenize: bool
@@ -72,9 +84,21 @@ def reasoner_messages(task: Task, recipe: RecipeConfig, document: str | None = N
 
 
 def render(tokenizer: ChatTokenizer, messages: Sequence[Message]) -> tuple[int, ...]:
-    """Turn messages into token ids that end where the model's own turn begins."""
-    text = tokenizer.apply_chat_template(messages, add_generation_prompt=True, tokenize=False)
+    """Turn messages into token ids that end where the model's own turn begins.
+
+    A special token that is spelt out in a message is broken up first. Documents
+    come from outside and questions from a model; neither may end its own turn.
+    """
+    special = [token.content for token in tokenizer.added_tokens_decoder.values() if token.special]
+    fenced = [{**message, "content": _broken_up(message["content"], special)} for message in messages]
+    text = tokenizer.apply_chat_template(fenced, add_generation_prompt=True, tokenize=False)
     return tuple(tokenizer.encode(text, add_special_tokens=False))
+
+
+def _broken_up(content: str, special: Sequence[str]) -> str:
+    for mark in special:
+        content = content.replace(mark, f"{mark[0]} {mark[1:]}")
+    return content
 
 
 def _text_turn(text: str) -> str:

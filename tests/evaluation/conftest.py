@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -19,7 +19,9 @@ class Segment:
 
 
 class ByteTokenizer:
-    """One token a byte; messages are joined by line breaks."""
+    """One token a byte, none of them special; messages are joined by line breaks."""
+
+    added_tokens_decoder: ClassVar[dict[int, Any]] = {}
 
     def apply_chat_template(
         self, conversation: Sequence[Mapping[str, str]], *, add_generation_prompt: bool, tokenize: bool
