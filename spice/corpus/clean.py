@@ -36,7 +36,7 @@ def clean(text: str) -> str:
         plain = unicodedata.normalize("NFC", plain)
     if "  " in plain or "\t" in plain or not plain.isascii():
         plain = _INNER_BLANKS.sub(" ", plain)
-    if _TRAILING.search(plain):
+    if "\n" in plain:
         plain = _TRAILING.sub("", plain)
     return (_BLANK_LINES.sub("\n\n", plain) if "\n\n\n" in plain else plain).strip()
 
