@@ -57,8 +57,18 @@ def _either(texts: Sequence[str]) -> str:
     return "(" + " | ".join(json.dumps(text, ensure_ascii=False) for text in texts) + ")"
 
 
-def parse(text: str, document: Document, task_format: TaskFormat, index: SpanIndex, rng: random.Random) -> Task | str:
+def parse(
+    text: str, document: Document, task_format: TaskFormat, index: SpanIndex, rng: random.Random, place: int = 0
+) -> Task | str:
     """Read the Challenger's output and, for multiple choice, add three wrong options.
+
+    Args:
+        text: what the Challenger wrote.
+        document: what it read.
+        task_format: what it was asked for.
+        index: where wrong options come from.
+        rng: draws them.
+        place: where among the options the right one goes, counted from 0, modulo their number.
 
     Returns:
         The task, or why there is none. Never raises on what a model wrote.
@@ -76,6 +86,5 @@ def parse(text: str, document: Document, task_format: TaskFormat, index: SpanInd
     wrong = index.draw(span, document.id, document.text, 3, rng)
     if wrong is None:
         return "other documents offer no three wrong options of its kind"
-    options = [answer, *wrong]
-    rng.shuffle(options)
-    return Task("multiple_choice", question, answer, "string", tuple(options))
+    wrong.insert(place % (len(wrong) + 1), answer)
+    return Task("multiple_choice", question, answer, "string", tuple(wrong))

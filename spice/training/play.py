@@ -25,6 +25,7 @@ from spice.selfplay.verify import Verifier
 from spice.text.spans import SpanIndex
 
 Seeds = Callable[..., int]
+_OPTIONS = 4
 
 
 @dataclass(frozen=True)
@@ -99,6 +100,7 @@ class Players:
         """
         formats = self._formats(documents, seeds)
         grammars = [self._grammar(document, form) for document, form in zip(documents, formats, strict=True)]
+        places = _balanced(len(documents), random.Random(seeds("places")))
         attempts: list[list[Attempt]] = [[] for _ in documents]
         open_ = [i for i, grammar in enumerate(grammars) if grammar is not None]
         while open_:
@@ -117,7 +119,7 @@ class Players:
             for i, request, completions in zip(open_, requests, self._engine.generate(requests), strict=True):
                 rng = random.Random(seeds("options", i, sampled))
                 attempts[i] += [
-                    self._attempt(documents[i], formats[i], request.prompt, completion, rng)
+                    self._attempt(documents[i], formats[i], request.prompt, completion, rng, places[i])
                     for completion in completions
                 ]
             open_ = [
@@ -202,16 +204,29 @@ class Players:
         prompt: tuple[int, ...],
         completion: Completion,
         rng: random.Random,
+        place: int,
     ) -> Attempt:
         if self._recipe.template == "full":
             task = schema.parse_full(completion.text, task_format)
         else:
-            task = short.parse(completion.text, document, task_format, self._index, rng)
+            task = short.parse(completion.text, document, task_format, self._index, rng, place)
         if isinstance(task, str):
             reason = "cut off at the length limit" if completion.finish == "length" else task
             return Attempt(document, prompt, completion, None, reason, {})
         valid, reason, checks = validity(task, document, self._recipe)
         return Attempt(document, prompt, completion, task if valid else None, reason, checks)
+
+
+def _balanced(n: int, rng: random.Random) -> list[int]:
+    """Places for the right options of n documents' tasks, each of four equally often, in random order.
+
+    Over a batch that is even in this way, always choosing one place earns the
+    mean reward and so no advantage. Left to chance, a batch of few documents
+    pays one place more than the others, and a small model takes that up at once.
+    """
+    places = [i % _OPTIONS for i in range(n)]
+    rng.shuffle(places)
+    return places
 
 
 def seed_stream(seed: int, iteration: int) -> Seeds:

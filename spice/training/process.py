@@ -20,6 +20,8 @@ def prepare(threads: int) -> None:
 
     torch.set_num_threads(threads or os.cpu_count() or 1)
     torch.use_deterministic_algorithms(True)
+    # Filling fresh memory would show reads of it, at a great cost; what we run reads none.
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     libc = ctypes.CDLL(ctypes.util.find_library("c"), use_errno=True)
     if hasattr(libc, "mallopt"):
         libc.mallopt(_M_MMAP_THRESHOLD, 2**30)
