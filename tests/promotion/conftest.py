@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -55,7 +56,7 @@ class World:
     people: dict[str, Signer] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        for name, roles in PEOPLE.items():
+        for name, roles in PEOPLE.items() if not self.people else ():
             self.people[name] = Signer(name, Ed25519PrivateKey.generate())
             enrol(self.store, self.people[name], roles, self.clock, self.people["root"])
         self.corpus = artifacts.write(
@@ -139,16 +140,18 @@ class World:
         return str(artifacts.read_json(self.store, self.evaluation(weights))["candidate"])
 
 
+@pytest.fixture(scope="session")
+def founded(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Signer]]:
+    """A folder with a store in which everybody is registered, made once and copied from then on."""
+    folder = tmp_path_factory.mktemp("founded") / "store"
+    return folder, World(FolderStore(folder)).people
+
+
 @pytest.fixture
-def world(tmp_path: Path) -> World:
+def world(tmp_path: Path, founded: tuple[Path, dict[str, Signer]]) -> World:
     """A fresh world in a folder."""
-    return World(FolderStore(tmp_path / "store"))
-
-
-@pytest.fixture
-def worlds(tmp_path: Path) -> Callable[[str], World]:
-    """Makes more of them."""
-    return lambda name: World(FolderStore(tmp_path / name))
+    shutil.copytree(founded[0], tmp_path / "store")
+    return World(FolderStore(tmp_path / "store"), people=founded[1])
 
 
 @pytest.fixture

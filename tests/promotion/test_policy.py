@@ -8,7 +8,7 @@ import pytest
 
 from spice.config import PromotionConfig
 from spice.errors import RefusedError
-from spice.promotion import policy
+from spice.promotion import policy, regoworker
 from spice.promotion.facts import GateFacts, schema
 
 CLEAN = {"n_gram": 13, "items": 300, "testable": 290, "hits": 0, "share": 0.0}
@@ -98,7 +98,8 @@ def facts_of(case: Case) -> dict[str, Any]:
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_the_built_in_policy(case: Case) -> None:
     facts = GateFacts.model_validate(facts_of(case)).model_dump(mode="json")
-    answer = policy.evaluate(policy.load(None), facts)
+    # In this process, for speed: the built-in policy does not crash the engine.
+    answer = policy.Answer.model_validate(regoworker.evaluate(policy.load(None).text, facts))
     assert answer.outcome == case.outcome, answer.reasons
     assert any(case.reason in reason for reason in answer.reasons), answer.reasons
 

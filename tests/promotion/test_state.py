@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spice.errors import IntegrityError
@@ -46,6 +46,7 @@ def replay(entries: list[Entry]) -> State:
     return state
 
 
+@settings(deadline=None)  # a busy machine is no failure
 @given(st.lists(attempts, max_size=40))
 def test_every_reachable_state_keeps_the_rules(tried: list) -> None:
     accepted: list[Entry] = []
@@ -74,6 +75,7 @@ def test_every_reachable_state_keeps_the_rules(tried: list) -> None:
     assert state.engagement == engagers
 
 
+@settings(deadline=None)  # a busy machine is no failure
 @given(st.lists(st.sampled_from(CHECKPOINTS), max_size=8), st.sampled_from([None, *CHECKPOINTS]))
 def test_going_back_ends_at_the_target(released: list[str], target: str | None) -> None:
     releases: tuple[str, ...] = ()
