@@ -13,7 +13,7 @@ from spice.selfplay.prompts_full import Message, quote_document
 from spice.selfplay.types import Document, TaskFormat
 
 SELECTOR_PATTERN = "(multiple_choice|free_form)"
-SELECTOR_TOKENS = 8
+SELECTOR_TOKENS = 16  # enough for the longer word even if it is written byte by byte
 # From this many numbers on, and this many per word, there is something to compute with.
 FREE_FORM_NUMBERS = 4
 FREE_FORM_SHARE = 0.05

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spice.config import RecipeConfig
@@ -34,6 +34,7 @@ def said(messages):
 
 
 @given(tasks(), tasks(), st.sampled_from(RECIPES))
+@settings(deadline=None)
 def test_the_reasoner_is_told_question_and_options_and_nothing_else_of_a_task(task, other, recipe):
     answer = next((option for option in task.options if option != task.answer), "another answer")
     twin = replace(
@@ -48,6 +49,7 @@ def test_the_reasoner_is_told_question_and_options_and_nothing_else_of_a_task(ta
 
 
 @given(tasks(), st.sampled_from(RECIPES))
+@settings(deadline=None)
 def test_the_reasoner_is_told_the_question_and_every_option(task, recipe):
     last = reasoner_messages(task, recipe)[-1]
     assert last["role"] == "user"

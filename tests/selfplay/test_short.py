@@ -201,5 +201,6 @@ def test_why_there_is_no_task(output, documents, reason):
     | st.lists(st.sampled_from(["Question: ", "\nAnswer: ", "?", "1963", " ", "\n", "\x00", "\u2028"])).map("".join),
     st.sampled_from(["multiple_choice", "free_form"]),
 )
+@settings(deadline=None)
 def test_hostile_text_never_raises(text, task_format):
     assert isinstance(parse(text, DOCUMENTS[0], task_format, INDEX, random.Random(0)), (Task, str))

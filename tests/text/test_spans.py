@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spice.text.spans import Span, SpanIndex, find_spans
@@ -56,6 +56,7 @@ def test_spans_by_kind(text, spans):
 
 
 @given(texts)
+@settings(deadline=None)
 def test_spans_are_pieces_of_the_text_in_order_without_overlap(text):
     end = 0
     for span in find_spans(text):
@@ -79,6 +80,7 @@ own_spans = st.sampled_from([(name, span) for name, text in DOCUMENTS for span i
 
 
 @given(own_spans, st.integers(1, 5), st.integers())
+@settings(deadline=None)
 def test_drawn_spans_are_alike_distinct_and_from_elsewhere(own, k, seed):
     document, span = own
     drawn = INDEX.draw(span, document, TEXTS[document], k, random.Random(seed))
