@@ -44,10 +44,8 @@ def load_model(folder: Path, dtype: str, device: str = "cpu") -> Any:
         )
     except (OSError, ValueError) as error:
         raise ModelError(f"The model in {folder} cannot be loaded: {error}") from error
-    if getattr(model.config, "final_logit_softcapping", None):
-        raise ModelError(
-            f"The model in {folder} caps its logits, which our engines do not reproduce. Choose another model."
-        )
+    if fault := _unsupported(model.config):
+        raise ModelError(f"The model in {folder} {fault}, which our engines do not reproduce. Choose another model.")
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
     model.to(device).eval()
@@ -69,3 +67,13 @@ def load_tokenizer(folder: Path) -> Any:
     if tokenizer.eos_token_id is None or not tokenizer.chat_template:
         raise ModelError(f"The tokenizer in {folder} needs an end token and a chat template.")
     return tokenizer
+
+
+def _unsupported(config: Any) -> str | None:
+    """What the model does beyond attention to all that came before, or `None`."""
+    if getattr(config, "final_logit_softcapping", None):
+        return "caps its logits"
+    # Under a mask of our own such a layer would silently see everything.
+    if getattr(config, "sliding_window", None) or set(getattr(config, "layer_types", None) or ()) - {"full_attention"}:
+        return "has layers that do not see the whole text"
+    return None

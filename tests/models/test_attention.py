@@ -1,0 +1,34 @@
+"""Tree attention is attention under the caller's mask, with grouped heads and without."""
+
+from __future__ import annotations
+
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from spice.models.attention import tree_attention  # noqa: E402
+
+pytestmark = pytest.mark.torch
+
+
+@pytest.mark.parametrize(("heads", "key_heads"), [(4, 4), (4, 2), (6, 1)])
+@pytest.mark.parametrize("mask_rows", [1, 3])
+@pytest.mark.parametrize("scaling", [None, 0.3])
+def test_it_is_softmax_over_the_keys_that_a_query_sees(heads, key_heads, mask_rows, scaling):
+    torch.manual_seed(0)
+    rows, queries, keys, size = 3, 5, 7, 8
+    query = torch.randn(rows, heads, queries, size)
+    key, value = torch.randn(2, rows, key_heads, keys, size)
+    mask = torch.rand(mask_rows, 1, queries, keys) < 0.5
+    mask[..., 0] = True
+    out, weights = tree_attention(torch.nn.Identity(), query, key, value, mask, scaling)
+    assert weights is None
+    every_key, every_value = (t.repeat_interleave(heads // key_heads, 1) for t in (key, value))
+    scores = query @ every_key.transpose(-1, -2) * (scaling or size**-0.5)
+    wanted = scores.masked_fill(~mask, float("-inf")).softmax(-1) @ every_value
+    torch.testing.assert_close(out, wanted.transpose(1, 2))
+
+
+def test_a_mask_is_required():
+    with pytest.raises(ValueError, match="explicit mask"):
+        tree_attention(torch.nn.Identity(), *torch.randn(3, 1, 2, 4, 8), None)
