@@ -125,26 +125,11 @@ def _blank(
         shown = _name_subject(blanked, segment.title.strip(), span, spans)
         if shown is None or contains(shown, span.text):
             continue
-        distractors = _draw(span, segment.document_id, whole, index, rng)
+        distractors = index.draw(span, segment.document_id, whole, OPTIONS - 1, rng)
         if not distractors or not _distinct(span.text, distractors, shown):
             continue
         return Candidate(segment.document_id, shown, span.text, tuple(distractors), sentence)
     return None
-
-
-def _draw(span: Span, document_id: str, whole: str, index: SpanIndex, rng: random.Random) -> list[str]:
-    """Three like spans of other documents, of the same unit where there are such; none if there are too few."""
-    for k in (24, 12, 6, OPTIONS - 1):
-        drawn = index.draw(span, document_id, whole, k, rng)
-        if drawn is not None:
-            unit = _unit(span.text)
-            return sorted(drawn, key=lambda option: _unit(option) != unit)[: OPTIONS - 1]
-    return []
-
-
-def _unit(text: str) -> str:
-    """What is left of a quantity without its digits; names all count as of one unit."""
-    return _DIGITS.sub("", text) if _DIGITS.search(text) else ""
 
 
 def _name_subject(blanked: str, title: str, span: Span, spans: list[Span]) -> str | None:

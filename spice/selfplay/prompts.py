@@ -57,7 +57,7 @@ def challenger_messages(document: Document, task_format: TaskFormat, recipe: Rec
     for example in EXAMPLES[: recipe.few_shot]:
         messages += [
             _user(_text_turn(example.text)),
-            _assistant(f"Question: {example.question}\nAnswer: {example.answer}"),
+            _assistant(f"Answer: {example.answer}\nQuestion: {example.question}"),
         ]
     return [*messages, _user(_text_turn(document.text))]
 
@@ -102,7 +102,7 @@ def _broken_up(content: str, special: Sequence[str]) -> str:
 
 
 def _text_turn(text: str) -> str:
-    return f"Text:\n{text}\n\nWrite one question about a fact in the text, and its short answer."
+    return f"Text:\n{text}\n\nChoose a short answer from the text, and write one question that it answers."
 
 
 def _question_turn(question: str, options: Sequence[str], text: str | None) -> str:

@@ -1,8 +1,10 @@
 """The short template, for models too small for the paper's JSON schema.
 
-The Challenger writes one question and one answer, held to a grammar of its
-document: a wh-question, then one of the document's own spans. Wrong options
-are drawn by code from other documents, because a small model's own are junk.
+The Challenger writes one answer and one question, held to a grammar of its
+document: one of the document's own spans, then a wh-question for that kind of
+span. The answer comes first, because a small model can turn the sentence around
+a span into a question far better than it can find the answer to a question that
+it has made up. Wrong options are drawn by code from other documents, because a small model's own are junk.
 The grammar has no influence on what is learned from the tokens that it forces:
 their log-probability is zero under the constrained distribution.
 """
@@ -18,39 +20,45 @@ from spice.config import RecipeConfig
 from spice.selfplay.types import Document, Task, TaskFormat
 from spice.text.spans import Kind, Span, SpanIndex, find_spans
 
-_LINES = re.compile(r"\s*Question: (?P<question>[^\n]+)\nAnswer: (?P<answer>[^\n]+?)\s*")
+_LINES = re.compile(r"\s*Answer: (?P<answer>[^\n]+)\nQuestion: (?P<question>[^\n]+?)\s*")
 _INTEGER = re.compile(r"[+-]?\d{1,3}(?:,\d{3})+|[+-]?\d+")
-# A question word tells what kind of answer it asks for. Without this link a small model pairs "When" with a city.
-_OPENINGS: tuple[tuple[tuple[str, ...], frozenset[Kind]], ...] = (
-    (("When", "In what year"), frozenset({"date", "year"})),
-    (("How many", "How much", "How long", "How high", "How large", "How old"), frozenset({"number", "quantity"})),
-    (("Who", "Whose", "Where", "In which"), frozenset({"name"})),
-    (("Which",), frozenset({"name", "term"})),
-    (("What",), frozenset({"name", "term", "number", "quantity"})),
-)
-_BODY = '/ [^\\n?<>]{10,110}/ "?\\nAnswer: "'
+# A question word goes with a kind of answer. Without this link a small model pairs "When" with a city.
+# No opening may be the beginning of another one of its kind plus a space: the grammar's lexer is greedy.
+_OPENINGS: dict[Kind, tuple[str, ...]] = {
+    "date": ("When", "On what date", "In what month"),
+    "year": ("When", "In what year", "In which year"),
+    "number": ("How many", "How much", "How old", "What is the number", "What is the population"),
+    "quantity": ("How many", "How much", "How long", "How high", "How large", "How old", "What is"),
+    "name": ("Who", "Whose", "Where", "Which", "What", "In which"),
+    "term": ("Which", "What", "How"),
+}
+_BODY = '/ [^\\n?<>]{10,110}/ "?"'
 
 
-def answer_spans(document: Document) -> list[Span]:
-    """The spans of a document that may be an answer: one per wording, none of a single character."""
+def answer_spans(document: Document, index: SpanIndex) -> list[Span]:
+    """The spans of a document that may be an answer, one per wording.
+
+    Left out are single characters, the document's own title, which a question
+    has to name, and what is common to many documents.
+    """
     spans = {span.text.casefold(): span for span in find_spans(document.text) if 1 < len(span.text) <= 60}
-    return list(spans.values())
+    return [span for folded, span in spans.items() if folded != document.title.casefold() and not index.is_common(span)]
 
 
-def grammar(document: Document, recipe: RecipeConfig) -> str | None:
+def grammar(document: Document, recipe: RecipeConfig, index: SpanIndex) -> str | None:
     """The Lark grammar of the Challenger's output for this document.
 
     Returns:
         The grammar, or `None` if the document offers no span to ask for.
     """
     if not recipe.span_answers:
-        return f'start: "Question:" / [A-Z]/ {_BODY} /[^\\n]{{1,60}}/'
-    spans = answer_spans(document)
+        return f'start: "Answer:" / [^\\n]{{1,60}}/ "\\nQuestion:" / [A-Z]/ {_BODY}'
+    spans = answer_spans(document, index)
     branches = []
-    for openings, kinds in _OPENINGS:
-        if answers := [span.text for span in spans if span.kind in kinds]:
-            branches.append(f"{_either(openings)} {_BODY} {_either(answers)}")
-    return 'start: "Question: " (' + " | ".join(branches) + ")" if branches else None
+    for kind, openings in _OPENINGS.items():
+        if answers := [span.text for span in spans if span.kind == kind]:
+            branches.append(f'{_either(answers)} "\\nQuestion: " {_either(openings)} {_BODY}')
+    return 'start: "Answer: " (' + " | ".join(branches) + ")" if branches else None
 
 
 def _either(texts: Sequence[str]) -> str:
@@ -75,12 +83,12 @@ def parse(
     """
     match = _LINES.fullmatch(text)
     if match is None:
-        return "not in the form of a question line and an answer line"
+        return "not in the form of an answer line and a question line"
     question, answer = match["question"].strip(), match["answer"].strip()
     answer_type = "integer" if _INTEGER.fullmatch(answer) else "string"
     if task_format == "free_form":
         return Task("free_form", question, answer, answer_type)  # type: ignore[arg-type]
-    span = next((span for span in answer_spans(document) if span.text == answer), None)
+    span = next((span for span in answer_spans(document, index) if span.text == answer), None)
     if span is None:
         return "the answer is not a span of the document"
     wrong = index.draw(span, document.id, document.text, 3, rng)

@@ -12,7 +12,7 @@ from __future__ import annotations
 import random
 import re
 from bisect import bisect_left, bisect_right
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Literal
@@ -49,6 +49,7 @@ _STOP = frozenset(
     until up upon us use used uses using various very via was we well went were what when where whether which while who
     whom whose why will with within without would year years yet you your""".split()
 )
+_DIGITS = re.compile(r"[\d.,]+")
 _VERBISH = re.compile(r"(?:ed|ing|ly)$")
 
 
@@ -126,34 +127,55 @@ class SpanIndex:
 
     def __init__(self, documents: Iterable[tuple[str, str]]) -> None:
         """Index `(document id, text)` pairs."""
-        entries: dict[Kind, set[tuple[int, str, str]]] = defaultdict(set)
+        entries: dict[tuple[Kind, str], set[tuple[int, str, str]]] = defaultdict(set)
+        self._holders: Counter[str] = Counter()
+        self._documents = 0
         for document_id, text in documents:
-            for span in find_spans(text):
-                entries[span.kind].add((len(span.text), span.text, document_id))
-        self._by_kind = {kind: sorted(found) for kind, found in entries.items()}
+            spans = find_spans(text)
+            self._documents += 1
+            self._holders.update({span.text.casefold() for span in spans})
+            for span in spans:
+                for unit in {_unit(span), ""}:
+                    entries[span.kind, unit].add((len(span.text), span.text, document_id))
+        self._entries = {key: sorted(found) for key, found in entries.items()}
+
+    def is_common(self, span: Span) -> bool:
+        """Say whether a span is worded as in so many documents that it belongs to their wording, not to their facts.
+
+        The limit is one document in twenty, for terms ("capital", "population") one in a hundred, and three at least.
+        """
+        limit = self._documents // (100 if span.kind == "term" else 20)
+        return self._holders[span.text.casefold()] > max(3, limit)
 
     def draw(self, span: Span, document_id: str, text: str, k: int, rng: random.Random) -> list[str] | None:
         """Draw `k` distinct spans like `span` from other documents.
 
         Alike means the same kind, a length between half and twice, and the same
-        number of words give or take one. None occurs in `text`, the span's own
-        document, so none is right by accident there.
+        number of words give or take one; quantities of the same unit come
+        before others. None occurs in `text`, the span's own document, so none
+        is right by accident there.
 
         Returns:
             The spans' texts, or `None` if fewer than `k` exist.
         """
-        entries = self._by_kind.get(span.kind, [])
-        low = bisect_left(entries, (len(span.text) // 2, "", ""))
-        high = bisect_right(entries, (len(span.text) * 2 + 1, "", ""))
         own, words = text.casefold(), span.text.count(" ")
         seen, drawn = {span.text.casefold()}, list[str]()
-        for index in rng.sample(range(low, high), min(high - low, 40 * k)):
-            _, candidate, source = entries[index]
-            folded = candidate.casefold()
-            if source == document_id or folded in seen or folded in own or abs(candidate.count(" ") - words) > 1:
-                continue
-            seen.add(folded)
-            drawn.append(candidate)
-            if len(drawn) == k:
-                return drawn
+        for unit in dict.fromkeys((_unit(span), "")):
+            entries = self._entries.get((span.kind, unit), [])
+            low = bisect_left(entries, (len(span.text) // 2, "", ""))
+            high = bisect_right(entries, (len(span.text) * 2 + 1, "", ""))
+            for index in rng.sample(range(low, high), min(high - low, 40 * k)):
+                _, candidate, source = entries[index]
+                folded = candidate.casefold()
+                if source == document_id or folded in seen or folded in own or abs(candidate.count(" ") - words) > 1:
+                    continue
+                seen.add(folded)
+                drawn.append(candidate)
+                if len(drawn) == k:
+                    return drawn
         return None
+
+
+def _unit(span: Span) -> str:
+    """What is left of a quantity without its number; "" for other kinds."""
+    return _DIGITS.sub("", span.text).strip().casefold() if span.kind == "quantity" else ""

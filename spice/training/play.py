@@ -194,7 +194,7 @@ class Players:
         """What the Challenger's output must match, or `None` if the document offers nothing to ask for."""
         if self._recipe.template == "full":
             return Grammar("json_schema", json.dumps(schema.challenger_schema(task_format)))
-        text = short.grammar(document, self._recipe)
+        text = short.grammar(document, self._recipe, self._index)
         return None if text is None else Grammar("lark", text)
 
     def _attempt(
