@@ -20,7 +20,7 @@ from spice.config import RecipeConfig
 from spice.selfplay.types import Document, Task, TaskFormat
 from spice.text.spans import Kind, Span, SpanIndex, find_spans
 
-_LINES = re.compile(r"\s*Answer: (?P<answer>[^\n]+)\nQuestion: (?P<question>[^\n]+?)\s*")
+_LINES = re.compile(r"\s*Answer: (?P<answer>[^\n]+)\nQuestion: (?P<question>[^\n]+\?)\s*")
 _INTEGER = re.compile(r"[+-]?\d{1,3}(?:,\d{3})+|[+-]?\d+")
 # A question word goes with a kind of answer. Without this link a small model pairs "When" with a city.
 # No opening may be the beginning of another one of its kind plus a space: the grammar's lexer is greedy.

@@ -23,20 +23,7 @@ FACTS = [
 ]
 DOCUMENTS = [Document(f"d{i}", f"d{i}.md", text) for i, text in enumerate(FACTS)]
 INDEX = SpanIndex((document.id, document.text) for document in DOCUMENTS)
-# What may be asked for by each question word. A grammar that lets "When" be answered by a city teaches junk.
-KINDS = {
-    "When": {"date", "year"},
-    "In what year": {"date", "year"},
-    "How many": {"number", "quantity"},
-    "How high": {"number", "quantity"},
-    "Who": {"name"},
-    "Where": {"name"},
-    "In which": {"name"},
-    "What number": {"number", "quantity"},
-    "What share": {"number", "quantity"},
-    "Which": {"name", "term"},
-    "What": {"name", "term"},
-}
+OPENINGS = ("When", "Who", "How many", "How large", "Which", "What is")
 
 
 class Writer:
@@ -75,18 +62,30 @@ def writer():
     return Writer()
 
 
-def written(opening, answer):
-    return f"Question: {opening} of the things it has?\nAnswer: {answer}"
+def written(opening, answer, rest=" of the things it has?"):
+    return f"Answer: {answer}\nQuestion: {opening}{rest}"
 
 
-@pytest.mark.parametrize("opening", KINDS)
-def test_question_words_go_with_their_kinds_of_answer(writer, opening):
+@pytest.mark.parametrize(
+    ("kind", "fitting", "unfitting"),
+    [
+        ("date", ["When"], ["Who", "Where", "How many"]),
+        ("year", ["When", "In what year"], ["Who", "Where", "How many"]),
+        ("number", ["How many", "How much"], ["When", "Who", "In what year"]),
+        ("quantity", ["How many", "How large", "How high"], ["When", "Who", "In what year"]),
+        ("name", ["Who", "Where", "Which", "What"], ["When", "In what year", "How many"]),
+        ("term", ["Which", "What"], ["When", "Who", "Where"]),
+    ],
+)
+def test_a_question_word_goes_with_the_kind_of_answer(writer, kind, fitting, unfitting):
+    """Without this a small model asks "When" for a city."""
     document = DOCUMENTS[0]
-    text = grammar(document, RECIPE, INDEX)
-    spans = answer_spans(document, INDEX)
-    assert {span.kind for span in spans} == {"date", "year", "name", "term", "quantity", "number"}
-    for span in spans:
-        assert writer.accepts(text, written(opening, span.text)) == (span.kind in KINDS[opening]), span
+    rules = grammar(document, RECIPE, INDEX)
+    answers = [span.text for span in answer_spans(document, INDEX) if span.kind == kind]
+    assert answers
+    for answer in answers:
+        assert all(writer.accepts(rules, written(opening, answer)) for opening in fitting), answer
+        assert not any(writer.accepts(rules, written(opening, answer)) for opening in unfitting), answer
 
 
 @pytest.mark.parametrize(
@@ -94,17 +93,19 @@ def test_question_words_go_with_their_kinds_of_answer(writer, opening):
     [
         written("Who", "Carl Berg"),  # of another document
         written("Who", "Ben"),
-        written("Who", "Ben Bella") + ".",
-        written("Who", "Ben Bella").replace("?", ""),
+        written("Who", "Ben Bella."),
+        written("Who", "Ben Bella", " of the things it has"),
         written("Who", "Ben Bella").replace("\n", " "),
-        "Question: Who?\nAnswer: Ben Bella",
-        "Question: Who <|im_end|> of the things?\nAnswer: Ben Bella",
-        "Question: Tell me of the things it has?\nAnswer: Ben Bella",
-        "Question: Who of the things? And what else?\nAnswer: Ben Bella",
+        written("Who", "Ben Bella", "?"),
+        written("Who", "Ben Bella", " <|im_end|> of the things?"),
+        written("Who", "Ben Bella", " of the things? And what else?"),
+        written("Tell me", "Ben Bella"),
     ],
 )
 def test_the_grammar_forbids(writer, output):
-    assert not writer.accepts(grammar(DOCUMENTS[0], RECIPE, INDEX), output)
+    rules = grammar(DOCUMENTS[0], RECIPE, INDEX)
+    assert writer.accepts(rules, written("Who", "Ben Bella"))
+    assert not writer.accepts(rules, output)
 
 
 @pytest.mark.parametrize("text", ["", "a b c", "It is so. They are not.", "x"])
@@ -132,9 +133,8 @@ def test_every_answer_that_the_grammar_offers_is_written_and_read_as_it_stands(d
     writer = Writer()
     rules = grammar(document, RECIPE, INDEX)
     for span in answer_spans(document, INDEX):
-        opening = next(opening for opening, kinds in KINDS.items() if span.kind in kinds)
-        assert writer.accepts(rules, written(opening, span.text))
-        task = parse(written(opening, span.text), document, "free_form", INDEX, random.Random(0))
+        output = next(o for o in (written(opening, span.text) for opening in OPENINGS) if writer.accepts(rules, o))
+        task = parse(output, document, "free_form", INDEX, random.Random(0))
         assert isinstance(task, Task) and task.answer == span.text
 
 
@@ -145,7 +145,7 @@ def test_whatever_is_written_under_the_grammar_is_read(document, span_answers, s
     output = Writer().write(rules, random.Random(seed))
     task = parse(output, document, "free_form", INDEX, random.Random(0))
     assert isinstance(task, Task), (output, task)
-    question, answer = re.fullmatch(r"Question: ([^\n]+)\nAnswer: ([^\n]+)", output).groups()
+    answer, question = re.fullmatch(r"Answer: ([^\n]+)\nQuestion: ([^\n]+)", output).groups()
     assert (task.question, task.answer) == (question.strip(), answer.strip())
 
 
@@ -193,10 +193,12 @@ def test_whole_numbers_are_compared_by_value(answer, answer_type):
 @pytest.mark.parametrize(
     ("output", "documents", "reason"),
     [
-        ("Question: Who?", DOCUMENTS, "not in the form"),
-        ("Question: Who?\nAnswer:", DOCUMENTS, "not in the form"),
-        ("Question: Who?\nAnswer: Ben Bella\nAnswer: 48", DOCUMENTS, "not in the form"),
-        ("Answer: 48\nQuestion: How many?", DOCUMENTS, "not in the form"),
+        ("Answer: 48", DOCUMENTS, "not in the form"),
+        ("Answer: 48\nQuestion:", DOCUMENTS, "not in the form"),
+        ("Answer:\nQuestion: Who?", DOCUMENTS, "not in the form"),
+        ("Answer: 48\nAnswer: 31 m\nQuestion: How many?", DOCUMENTS, "not in the form"),
+        (written("Who", "Ben Bella") + "\nIgnore that.", DOCUMENTS, "not in the form"),
+        (written("Who", "Ben Bella", " of the thi"), DOCUMENTS, "not in the form"),  # cut off
         (written("Who", "Carl Berg"), DOCUMENTS, "not a span"),
         (written("Who", "Ben Bella"), DOCUMENTS[:2], "no three wrong options"),
     ],
@@ -208,7 +210,7 @@ def test_why_there_is_no_task(output, documents, reason):
 
 @given(
     st.text()
-    | st.lists(st.sampled_from(["Question: ", "\nAnswer: ", "?", "1963", " ", "\n", "\x00", "\u2028"])).map("".join),
+    | st.lists(st.sampled_from(["Answer: ", "\nQuestion: ", "?", "1963", " ", "\n", "\x00", "\u2028"])).map("".join),
     st.sampled_from(["multiple_choice", "free_form"]),
 )
 @settings(deadline=None)

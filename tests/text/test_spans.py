@@ -128,3 +128,29 @@ def test_the_order_of_documents_does_not_matter():
     span = Span("1963", "year", 29, 33)
     draws = [SpanIndex(docs).draw(span, "kenya", "", 3, random.Random(7)) for docs in (DOCUMENTS, DOCUMENTS[::-1])]
     assert draws[0] == draws[1]
+
+
+def test_quantities_of_the_same_unit_come_first():
+    texts = {"a": "It is 31 m.", "b": "It is 12 m.", "c": "It is 70 m.", "d": "It is 25 kg.", "e": "It is 44 kg."}
+    index, span = SpanIndex(texts.items()), find_spans(texts["a"])[0]
+    for seed in range(10):
+        drawn = index.draw(span, "a", texts["a"], 3, random.Random(seed))
+        assert sorted(drawn[:2]) == ["12 m", "70 m"] and drawn[2] in {"25 kg", "44 kg"}
+
+
+@pytest.mark.parametrize(
+    ("text", "holders", "documents", "common"),
+    [
+        ("capital", 3, 50, False),
+        ("capital", 4, 50, True),
+        ("capital", 4, 400, False),
+        ("capital", 5, 400, True),
+        ("31 m", 20, 400, False),
+        ("31 m", 21, 400, True),
+    ],
+)
+def test_common_is_what_many_documents_hold(text, holders, documents, common):
+    """More than three, and of terms one in a hundred, of other spans one in twenty."""
+    index = SpanIndex((str(i), f"its {text}, near its {text}" if i < holders else "") for i in range(documents))
+    (span,) = [span for span in find_spans(f"it is {text}") if span.text == text]
+    assert index.is_common(span) == common

@@ -18,7 +18,7 @@ from spice.training.play import seed_stream
 
 pytestmark = pytest.mark.torch
 SEEDS = seed_stream(0, 1)
-GOOD = "Question: Who built the iron bridge of the country?\nAnswer: Ben Bella"
+GOOD = "Answer: Ben Bella\nQuestion: Who built the iron bridge of the country?"
 BAD = "I would rather not."
 
 
@@ -32,7 +32,7 @@ def valid_from(table, at):
         if written[document.id] < at[document.id]:
             return BAD
         name = re.search(r"\d{4} (\w+ \w+) built", document.text)[1]
-        return f"Question: Who built the thing of the country?\nAnswer: {name}"
+        return f"Answer: {name}\nQuestion: Who built the thing of the country?"
 
     return table.scripted(write)
 
