@@ -11,6 +11,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+SpanKind = Literal["date", "year", "quantity", "number", "name", "term"]
+
 
 class Section(BaseModel):
     """A frozen group of fields that refuses unknown ones."""
@@ -36,7 +38,9 @@ class ModelConfig(Section):
     )
     revision: str | None = Field(None, description="revision of a hub id; pin it for repeatable runs")
     dtype: Literal["float32", "bfloat16"] = Field("bfloat16", description="number format of generation and export")
-    device: Literal["auto", "cpu", "cuda"] = Field("auto", description="where it computes; auto takes a GPU if there is one")
+    device: Literal["auto", "cpu", "cuda"] = Field(
+        "auto", description="where it computes; auto takes a GPU if there is one"
+    )
 
 
 class CorpusConfig(Section):
@@ -80,6 +84,14 @@ class RecipeConfig(Section):
     )
     few_shot: int = Field(0, ge=0, le=6, description="worked examples given to each role as earlier turns")
     span_answers: bool = Field(False, description="the answer must be one of the document's spans, by grammar")
+    answer_kinds: tuple[SpanKind, ...] = Field(
+        ("name", "term", "date", "year", "quantity", "number"),
+        min_length=1,
+        description="kinds of spans that span_answers may ask for",
+    )
+    option_orders: int = Field(
+        1, ge=1, description="orders in which the options are shown to the group; 1 shows all the same"
+    )
     distractors: Literal["challenger", "corpus"] = Field(
         "challenger", description="who writes the wrong options: the Challenger, or code from other documents"
     )
@@ -151,7 +163,7 @@ class EvaluationConfig(Section):
     """What candidate and base are measured on."""
 
     cloze_items: int = Field(240, ge=0, description="multiple-choice items built from held-out documents")
-    reasoning_items: int = Field(60, ge=0, description="procedural reasoning items with exact oracles")
+    reasoning_items: int = Field(120, ge=0, description="procedural reasoning items with exact oracles")
     reasoning_tasks: tuple[str, ...] = Field(
         ("basic_arithmetic", "number_sorting"), description="reasoning-gym datasets"
     )

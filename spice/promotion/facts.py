@@ -34,6 +34,7 @@ class Difference(Facts):
     value: float = Field(ge=-1.0, le=1.0)
     low: float = Field(ge=-1.0, le=1.0)
     high: float = Field(ge=-1.0, le=1.0)
+    lower_bound: float = Field(ge=-1.0, le=1.0, description="one-sided 95% bound, for non-inferiority")
     method: str
 
 

@@ -23,13 +23,23 @@ reasons := array.concat([r | some r in failures], array.concat([r | some r in do
 
 primary := input.suites[input.settings.primary_suite]
 
-# 1. The primary suite got better, beyond what chance explains.
+# 1. The primary suite got better, beyond what chance explains. Resampling fewer documents than this says little.
+
+min_clusters := 10
 
 shown contains sprintf(
 	"Improved on %s: %+.3f, interval %+.3f to %+.3f, n = %d; above %+.3f is required.",
 	[input.settings.primary_suite, primary.difference.value, primary.difference.low, primary.difference.high, primary.n, input.settings.min_improvement],
 ) if {
 	primary.difference.low > input.settings.min_improvement
+	primary.clusters >= min_clusters
+}
+
+doubts contains sprintf(
+	"%s asks about %d documents only; %d are needed for its interval to mean anything.",
+	[input.settings.primary_suite, primary.clusters, min_clusters],
+) if {
+	primary.clusters < min_clusters
 }
 
 failures contains sprintf(
@@ -51,7 +61,7 @@ doubts contains sprintf("The primary suite %s was not measured.", [input.setting
 	not primary.difference.low
 }
 
-# 2. No other suite got worse than its margin.
+# 2. No other suite got worse than its margin: a non-inferiority test, on the one-sided 95% bound of the difference.
 
 others contains name if {
 	some name, _ in input.suites
@@ -60,12 +70,12 @@ others contains name if {
 
 kept contains name if {
 	some name in others
-	input.suites[name].difference.low >= 0 - input.settings.regression_margin
+	input.suites[name].difference.lower_bound >= 0 - input.settings.regression_margin
 }
 
 worse contains name if {
 	some name in others
-	input.suites[name].difference.low < 0 - input.settings.regression_margin
+	input.suites[name].difference.lower_bound < 0 - input.settings.regression_margin
 	input.suites[name].difference.high < 0
 }
 
@@ -82,19 +92,19 @@ failures contains sprintf(
 }
 
 doubts contains sprintf(
-	"A loss on %s cannot be excluded: %+.3f, interval %+.3f to %+.3f, n = %d; a loss of %.3f is allowed.",
-	[name, suite.difference.value, suite.difference.low, suite.difference.high, suite.n, input.settings.regression_margin],
+	"A loss on %s cannot be excluded: %+.3f, with 95%% confidence above %+.3f, n = %d; a loss of %.3f is allowed.",
+	[name, suite.difference.value, suite.difference.lower_bound, suite.n, input.settings.regression_margin],
 ) if {
 	some name in others
 	not name in kept
 	not name in worse
 	suite := input.suites[name]
-	suite.difference.low < 1
+	suite.difference.lower_bound < 1
 }
 
 doubts contains sprintf("The suite %s was not measured.", [name]) if {
 	some name in others
-	not input.suites[name].difference.low
+	not input.suites[name].difference.lower_bound
 }
 
 # 3. The evaluation measures what was learned, not what was read.

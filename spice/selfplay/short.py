@@ -55,9 +55,9 @@ def grammar(document: Document, recipe: RecipeConfig, index: SpanIndex) -> str |
         return f'start: "Answer:" / [^\\n]{{1,60}}/ "\\nQuestion:" / [A-Z]/ {_BODY}'
     spans = answer_spans(document, index)
     branches = []
-    for kind, openings in _OPENINGS.items():
+    for kind in recipe.answer_kinds:
         if answers := [span.text for span in spans if span.kind == kind]:
-            branches.append(f'{_either(answers)} "\\nQuestion: " {_either(openings)} {_BODY}')
+            branches.append(f'{_either(answers)} "\\nQuestion: " {_either(_OPENINGS[kind])} {_BODY}')
     return 'start: "Answer: " (' + " | ".join(branches) + ")" if branches else None
 
 

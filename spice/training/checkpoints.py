@@ -4,6 +4,10 @@ A checkpoint is a plain model folder, named by its digest. The resume state
 holds master weights and optimizer moments; only the last one is kept. The
 pointer `runs/<run>/state.json` moves last, so a crash anywhere leaves the
 state before it in force.
+
+One process at a time moves the pointer. Whoever resumes a run takes it over by
+changing the pointer; a process that still plays the run finds that out when it
+saves its next state, and stops. So a dead process never has to be declared dead.
 """
 
 from __future__ import annotations
@@ -17,7 +21,7 @@ from typing import TYPE_CHECKING
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from spice.config import ModelConfig
-from spice.errors import NotFoundError, TrainingError
+from spice.errors import ConflictError, TrainingError
 from spice.learner.base import Learner
 from spice.store import artifacts
 from spice.store.base import ObjectStore
@@ -44,6 +48,7 @@ class State(BaseModel):
         iteration: iterations done.
         resume: reference of the learner's state after them.
         checkpoints: (iteration, reference) of every checkpoint, the base first.
+        resumed: how often the run was taken up again.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -51,6 +56,55 @@ class State(BaseModel):
     iteration: int
     resume: str
     checkpoints: tuple[tuple[int, str], ...]
+    resumed: int = 0
+
+
+class Pointer:
+    """One process's hold on `runs/<run>/state.json`.
+
+    Attributes:
+        state: what it points to, `None` before the first checkpoint.
+    """
+
+    def __init__(self, store: ObjectStore, run: str) -> None:
+        """Read where the run stands. Raises `TrainingError` if that is not readable."""
+        self._store, self._run = store, run
+        found = store.read(_state_key(run))
+        self._etag = found[1] if found else None
+        self.state = _parsed(store, run, found[0]) if found else None
+
+    def take_over(self) -> None:
+        """Stop any other process that plays this run. Raises `TrainingError` if one has just resumed it."""
+        if self.state:
+            self._move(self.state.model_copy(update={"resumed": self.state.resumed + 1}))
+
+    def advance(self, learner: Learner, iteration: int, checkpoints: tuple[tuple[int, str], ...]) -> None:
+        """Make the learner's state after `iteration` the one to resume from, then drop the one before.
+
+        Raises:
+            TrainingError: another process has taken the run over.
+        """
+        with tempfile.TemporaryDirectory(prefix="spice-resume-") as temporary:
+            folder = Path(temporary)
+            learner.save(folder)
+            files: dict[str, bytes | Path] = {path.name: path for path in sorted(folder.iterdir())}
+            fields: dict[str, JSON] = {"kind": "resume", "iteration": iteration}
+            ref = artifacts.write(self._store, f"runs/{self._run}/resume", files, fields)
+        resumed = self.state.resumed if self.state else 0
+        self._move(State(iteration=iteration, resume=ref, checkpoints=checkpoints, resumed=resumed))
+        for info in list(self._store.list(f"runs/{self._run}/resume/")):
+            if not info.key.startswith(ref):
+                self._store.delete(info.key)
+
+    def _move(self, state: State) -> None:
+        try:
+            self._etag = self._store.swap(_state_key(self._run), state.model_dump_json().encode(), self._etag)
+        except ConflictError as error:
+            raise TrainingError(
+                f"Another process goes on with the run {self._run} in {self._store.url}, so this one stops. "
+                "Nothing is lost: what was played is there."
+            ) from error
+        self.state = state
 
 
 def store_base(store: ObjectStore, folder: Path, model: ModelConfig) -> str:
@@ -86,34 +140,13 @@ def store_checkpoint(
         return artifacts.write(store, "checkpoints", files, {"kind": "checkpoint", **fields})
 
 
-def save_state(
-    store: ObjectStore, run: str, learner: Learner, iteration: int, checkpoints: tuple[tuple[int, str], ...]
-) -> None:
-    """Make the learner's state after `iteration` the one to resume from, then drop the one before."""
-    with tempfile.TemporaryDirectory(prefix="spice-resume-") as temporary:
-        folder = Path(temporary)
-        learner.save(folder)
-        files: dict[str, bytes | Path] = {path.name: path for path in sorted(folder.iterdir())}
-        ref = artifacts.write(store, f"runs/{run}/resume", files, {"kind": "resume", "iteration": iteration})
-    state = State(iteration=iteration, resume=ref, checkpoints=checkpoints)
-    store.put(_state_key(run), state.model_dump_json().encode())
-    for info in list(store.list(f"runs/{run}/resume/")):
-        if not info.key.startswith(ref):
-            store.delete(info.key)
-
-
 def load_state(store: ObjectStore, run: str) -> State | None:
     """Where `run` stands, or `None` if it has not come to its first checkpoint.
 
     Raises:
         TrainingError: the state is not readable.
     """
-    try:
-        return State.model_validate_json(store.get(_state_key(run)))
-    except NotFoundError:
-        return None
-    except ValidationError as error:
-        raise TrainingError(f"{_state_key(run)} in {store.url} is not a training state; start a new run.") from error
+    return Pointer(store, run).state
 
 
 def restore(store: ObjectStore, state: State, learner: Learner) -> None:
@@ -124,6 +157,13 @@ def restore(store: ObjectStore, state: State, learner: Learner) -> None:
 
 def _side_files(folder: Path) -> dict[str, bytes | Path]:
     return {name: folder / name for name in _SIDE_FILES if (folder / name).is_file()}
+
+
+def _parsed(store: ObjectStore, run: str, data: bytes) -> State:
+    try:
+        return State.model_validate_json(data)
+    except ValidationError as error:
+        raise TrainingError(f"{_state_key(run)} in {store.url} is not a training state; start a new run.") from error
 
 
 def _state_key(run: str) -> str:

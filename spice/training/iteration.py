@@ -121,7 +121,7 @@ def trajectories(played: Sequence[Played], temperature: float) -> list[Trajector
     attempts = [(one.attempt.prompt, one.attempt.completion) for one in played]
     challenger = role_batch("challenger", attempts, [one.reward for one in played])
     lessons = [one.answers for one in played if one.trained and one.answers]
-    answers = [(lesson.prompt, completion) for lesson in lessons for completion in lesson.completions]
+    answers = [move for lesson in lessons for move in zip(lesson.prompts, lesson.completions, strict=True)]
     rewards = [float(r) for lesson in lessons for r in reasoner_rewards(lesson.correct)]
     return challenger + role_batch("reasoner", answers, rewards)
 

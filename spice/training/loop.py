@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+from pydantic import TypeAdapter, ValidationError
+
 from spice.config import Config
 from spice.errors import ConflictError, RefusedError, TrainingError
 from spice.learner.torch_learner import TorchLearner
@@ -17,13 +19,16 @@ from spice.selfplay.types import Document
 from spice.selfplay.verify import Verifier
 from spice.store.base import ObjectStore
 from spice.text.spans import SpanIndex
-from spice.training.checkpoints import State, load_state, restore, save_state, store_base, store_checkpoint
+from spice.training.checkpoints import Pointer, State, restore, store_base, store_checkpoint
 from spice.training.iteration import iterate
 from spice.training.play import Players
 from spice.training.process import prepare
 from spice.training.records import Recorder
 from spice.training.stopping import Stopper
 from spice.version import code_version
+
+_INFO = TypeAdapter(dict[str, Any])
+_RACES = 20
 
 
 class Progress(Protocol):
@@ -77,14 +82,15 @@ def train(
         permitted: raises `RefusedError` when training may not go on (kill-switch); asked before each iteration.
 
     Raises:
-        TrainingError: the run exists already, or cannot be resumed.
+        TrainingError: the run exists already, cannot be resumed, or was taken over by another process.
         RefusedError: `permitted` said no; everything done so far was saved first.
         KeyboardInterrupt: Ctrl-C or SIGTERM; everything done so far was saved first.
     """
     permitted()
     prepare(config.training.threads)
     base = store_base(store, base_folder, config.model)
-    state = _begin(store, corpus, base, config, run, resume)
+    pointer = _begin(store, corpus, base, config, run, resume)
+    state = pointer.state
     total = config.training.iterations
     checkpoints = state.checkpoints if state else ((0, base),)
     done = state.iteration if state else 0
@@ -100,7 +106,7 @@ def train(
                 if due:
                     checkpoints = (*checkpoints, (done, table.checkpoint(done, base, corpus)))
                 if due or refusal or stopper.wanted:
-                    save_state(store, run, table.learner, done, checkpoints)
+                    pointer.advance(table.learner, done, checkpoints)
                 progress(done, total, "train", note)
                 if refusal and done < total:
                     raise refusal
@@ -113,10 +119,20 @@ def train(
 
 
 def update_run(store: ObjectStore, run: str, **fields: Any) -> None:
-    """Change fields of `runs/<run>/run.json`."""
+    """Change fields of `runs/<run>/run.json`, and no others, whoever else writes to it. Raises `TrainingError`."""
     key = f"runs/{run}/run.json"
-    info = json.loads(store.get(key))
-    store.put(key, json.dumps(info | fields, sort_keys=True).encode())
+    for _ in range(_RACES):
+        data, etag = store.read(key) or (b"", "")
+        try:
+            info = _INFO.validate_json(data)
+        except ValidationError as error:
+            raise TrainingError(f"{key} in {store.url} is gone or is no JSON object; start a new run.") from error
+        try:
+            store.swap(key, json.dumps(info | fields, sort_keys=True).encode(), etag)
+        except ConflictError:
+            continue
+        return
+    raise TrainingError(f"{key} in {store.url} changes all the time; end the other processes of this run.")
 
 
 class _Table:
@@ -182,17 +198,18 @@ class _Table:
         )
 
 
-def _begin(store: ObjectStore, corpus: str, base: str, config: Config, run: str, resume: bool) -> State | None:
-    """Enter a new run in the store, or find where an old one stands."""
+def _begin(store: ObjectStore, corpus: str, base: str, config: Config, run: str, resume: bool) -> Pointer:
+    """Enter a new run in the store, or take over an old one where it stands."""
     info = {"status": "training", "corpus": corpus, "base": base, "code": code_version()}
     if resume:
-        state = load_state(store, run)
-        if state and state.checkpoints[0][1] != base:
+        pointer = Pointer(store, run)
+        if pointer.state and pointer.state.checkpoints[0][1] != base:
             raise TrainingError(
-                f"Run {run} began with another base model ({state.checkpoints[0][1]}); start a new run."
+                f"Run {run} began with another base model ({pointer.state.checkpoints[0][1]}); start a new run."
             )
+        pointer.take_over()
         update_run(store, run, status="training")
-        return state
+        return pointer
     try:
         store.create(f"runs/{run}/run.json", json.dumps(info, sort_keys=True).encode())
     except ConflictError as error:
@@ -200,7 +217,7 @@ def _begin(store: ObjectStore, corpus: str, base: str, config: Config, run: str,
             f"There is a run {run} already. Go on with --resume {run}, or choose another name."
         ) from error
     store.put(f"runs/{run}/config.json", json.dumps(config.model_dump(mode="json"), indent=2).encode())
-    return None
+    return Pointer(store, run)
 
 
 def _refusal(permitted: Callable[[], None]) -> RefusedError | None:

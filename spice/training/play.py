@@ -10,7 +10,7 @@ import hashlib
 import json
 import random
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from spice.config import RecipeConfig
@@ -54,12 +54,12 @@ class Answers:
     """The Reasoner's G answers to one task.
 
     Attributes:
-        prompt: the Reasoner's prompt, token ids.
+        prompts: the Reasoner's prompts, token ids, one for each answer; they differ in the order of the options only.
         completions: what it wrote, G of them.
         verdicts: one each.
     """
 
-    prompt: tuple[int, ...]
+    prompts: list[tuple[int, ...]]
     completions: list[Completion]
     verdicts: list[Verdict]
 
@@ -134,15 +134,19 @@ class Players:
             kept.append([made[k] for k in keep_attempts(valid, self._recipe.attempts, rng)])
         return kept
 
-    def answer(self, tasks: Sequence[Task], seeds: Seeds, n: int | None = None) -> list[Answers]:
-        """Answer each task G times (or `n` times) without its document."""
-        return self._ask(
-            [render(self._tokenizer, reasoner_messages(task, self._recipe)) for task in tasks],
-            tasks,
-            self._recipe.temperature,
-            n or self._recipe.group_size,
-            [seeds("answer", i) for i in range(len(tasks))],
-        )
+    def answer(self, tasks: Sequence[Task], seeds: Seeds) -> list[Answers]:
+        """Answer each task G times without its document."""
+        group, temperature = self._recipe.group_size, self._recipe.temperature
+        views = [
+            (i, view, n, seeds("answer", i, j))
+            for i, task in enumerate(tasks)
+            for j, (view, n) in enumerate(_views(task, group, self._recipe.option_orders))
+        ]
+        prompts = [render(self._tokenizer, reasoner_messages(view, self._recipe)) for _, view, _, _ in views]
+        requests = [
+            self._request(prompt, n, temperature, seed) for prompt, (_, _, n, seed) in zip(prompts, views, strict=True)
+        ]
+        return self._judged(len(tasks), [(i, view) for i, view, _, _ in views], requests)
 
     def audit(self, tasks: Sequence[tuple[Task, Document]]) -> list[Answers]:
         """Answer each task once, greedily, *with* its document: does the policy agree with the gold answer?"""
@@ -150,27 +154,23 @@ class Players:
             render(self._tokenizer, reasoner_messages(task, self._recipe, document=document.text))
             for task, document in tasks
         ]
-        return self._ask(prompts, [task for task, _ in tasks], 0.0, 1, [0] * len(tasks))
+        requests = [self._request(prompt, 1, 0.0, 0) for prompt in prompts]
+        return self._judged(len(tasks), [(i, task) for i, (task, _) in enumerate(tasks)], requests)
 
-    def _ask(
-        self,
-        prompts: Sequence[tuple[int, ...]],
-        tasks: Sequence[Task],
-        temperature: float,
-        n: int,
-        seeds: Sequence[int],
-    ) -> list[Answers]:
-        requests = [
-            Request(prompt, n=n, max_tokens=self._recipe.reasoner_tokens, temperature=temperature, seed=seed)
-            for prompt, seed in zip(prompts, seeds, strict=True)
-        ]
-        completions = self._engine.generate(requests)
-        pairs = [(c.text, task) for task, group in zip(tasks, completions, strict=True) for c in group]
+    def _request(self, prompt: tuple[int, ...], n: int, temperature: float, seed: int) -> Request:
+        return Request(prompt, n=n, max_tokens=self._recipe.reasoner_tokens, temperature=temperature, seed=seed)
+
+    def _judged(self, tasks: int, views: Sequence[tuple[int, Task]], requests: Sequence[Request]) -> list[Answers]:
+        """Generate, verify, and gather by task; `views` says which task each request shows, and how."""
+        generated = self._engine.generate(requests)
+        pairs = [(c.text, view) for (_, view), group in zip(views, generated, strict=True) for c in group]
         verdicts = iter(self._verifier.check(pairs))
-        return [
-            Answers(request.prompt, group, [next(verdicts) for _ in group])
-            for request, group in zip(requests, completions, strict=True)
-        ]
+        answers = [Answers([], [], []) for _ in range(tasks)]
+        for (i, _), request, group in zip(views, requests, generated, strict=True):
+            answers[i].prompts.extend([request.prompt] * len(group))
+            answers[i].completions.extend(group)
+            answers[i].verdicts.extend(next(verdicts) for _ in group)
+        return answers
 
     def _formats(self, documents: Sequence[Document], seeds: Seeds) -> list[TaskFormat]:
         """The task format of each document; the policy is asked only where the recipe leaves a choice."""
@@ -215,6 +215,22 @@ class Players:
             return Attempt(document, prompt, completion, None, reason, {})
         valid, reason, checks = validity(task, document, self._recipe)
         return Attempt(document, prompt, completion, task if valid else None, reason, checks)
+
+
+def _views(task: Task, group: int, orders: int) -> list[tuple[Task, int]]:
+    """The orders in which a task's options are shown, and to how many of the group each.
+
+    The first is the task's own; the others turn the options on. A policy that
+    follows the place and not the content then meets the right answer in part of
+    its group, whatever its habit, instead of always or never.
+    """
+    k = max(1, min(orders, len(task.options), group))
+    turns = [j * len(task.options) // k for j in range(k)]
+    shares = [group // k + (j < group % k) for j in range(k)]
+    return [
+        (replace(task, options=task.options[turn:] + task.options[:turn]), n)
+        for turn, n in zip(turns, shares, strict=True)
+    ]
 
 
 def _balanced(n: int, rng: random.Random) -> list[int]:

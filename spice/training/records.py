@@ -15,6 +15,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from spice.errors import TrainingError
 from spice.selfplay import alarms, health
 from spice.selfplay.archive import QuestionArchive
 from spice.store.base import ObjectStore
@@ -59,15 +60,25 @@ class Recorder:
         self._history: list[dict[str, float]] = []
 
     def recall(self, iterations: int) -> None:
-        """Take up the memory of the first `iterations`, after a resume."""
+        """Take up the memory of the first `iterations`, after a resume.
+
+        Raises:
+            TrainingError: their records are not as they were written.
+        """
         for n in range(1, iterations + 1):
-            metrics = json.loads(self._store.get(self._key("iterations", n, "json")))
-            self._history.append({name: value for name, value in metrics["health"].items() if value is not None})
-            table = pq.read_table(
-                io.BytesIO(self._store.get(self._key("tasks", n, "parquet"))),
-                columns=["question", "valid"],
-                use_threads=False,
-            )
+            key = self._key("iterations", n, "json")
+            try:
+                signals = json.loads(self._store.get(key))["health"]
+                self._history.append({name: value for name, value in signals.items() if value is not None})
+                key = self._key("tasks", n, "parquet")
+                table = pq.read_table(
+                    io.BytesIO(self._store.get(key)), columns=["question", "valid"], use_threads=False
+                )
+            except (ValueError, KeyError, TypeError, AttributeError, OSError) as error:
+                raise TrainingError(
+                    f"{key} in {self._store.url} is damaged, so the run cannot go on. Restore it from a backup, "
+                    "or start a new run."
+                ) from error
             self._archive.add([row["question"] for row in table.to_pylist() if row["valid"]])
 
     def write(self, outcome: Outcome) -> dict[str, Any]:

@@ -95,7 +95,7 @@ class World:
             "kind": "cloze",
             "candidate": {"rate": 0.5, "low": 0.4, "high": 0.6, "correct": 120},
             "base": {"rate": 0.4, "low": 0.3, "high": 0.5, "correct": 96},
-            "difference": {"value": (low + high) / 2, "low": low, "high": high, "method": "clustered bootstrap"},
+            "difference": {"value": (low + high) / 2, "low": low, "high": high, "lower_bound": low, "method": "clustered bootstrap"},
             "mcnemar_p": 0.01,
             "clusters": 60,
             "verdict": "better",

@@ -22,7 +22,7 @@ def figures(low: float, high: float, n: int = 240) -> dict[str, Any]:
         "kind": "cloze",
         "candidate": {"rate": 0.5, "low": 0.4, "high": 0.6, "correct": 120},
         "base": {"rate": 0.4, "low": 0.3, "high": 0.5, "correct": 96},
-        "difference": {"value": (low + high) / 2, "low": low, "high": high, "method": "m"},
+        "difference": {"value": (low + high) / 2, "low": low, "high": high, "lower_bound": low, "method": "m"},
         "mcnemar_p": 0.01,
         "clusters": 60,
         "verdict": "better",

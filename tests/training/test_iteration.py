@@ -61,12 +61,13 @@ def test_no_reasoner_prompt_holds_a_passage_of_any_document(game, table):
             if one.answers:
                 task = one.attempt.task
                 own_words = runs(" ".join([task.question, *task.options]))
-                prompt = table.tokenizer.decode(one.answers.prompt)
-                assert not (runs(prompt) - own_words) & passages
-                assert task.question in prompt
-                by_role["reasoner"].add(one.answers.prompt)
+                for tokens in one.answers.prompts:
+                    prompt = table.tokenizer.decode(tokens)
+                    assert not (runs(prompt) - own_words) & passages
+                    assert task.question in prompt
+                by_role["reasoner"].update(one.answers.prompts)
             if one.audit:
-                by_role["audit"].add(one.audit.prompt)
+                by_role["audit"].update(one.audit.prompts)
     assert by_role["challenger"] and by_role["reasoner"] and by_role["audit"]
     # Every request is accounted for, so there is no other way for a document to reach the Reasoner.
     assert {request.prompt for request in game.requests} == set().union(*by_role.values())

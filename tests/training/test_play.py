@@ -102,17 +102,44 @@ TASK = Task("multiple_choice", "Who built it?", "Ben Bella", "string", ("Li Wei"
 SUM = Task("free_form", "How much is 2 + 2?", "4", "integer")
 
 
-@pytest.mark.parametrize(("n", "expected"), [(None, 4), (1, 1), (7, 7)])
-def test_each_task_is_answered_by_a_group(table, n, expected):
+@pytest.mark.parametrize("group", [1, 4, 7])
+def test_each_task_is_answered_by_a_group(table, group):
     engine = table.scripted(lambda prompt, request, copy: "\\boxed{Ben Bella}" if copy % 2 else "\\boxed{4}")
-    by_task = table.players(engine, group_size=4, temperature=0.9).answer([TASK, SUM], SEEDS, n)
-    assert [len(answers.completions) for answers in by_task] == [expected, expected]
-    assert by_task[0].correct == [copy % 2 == 1 for copy in range(expected)]
-    assert by_task[1].correct == [copy % 2 == 0 for copy in range(expected)]
+    by_task = table.players(engine, group_size=group, temperature=0.9).answer([TASK, SUM], SEEDS)
+    assert [len(answers.completions) for answers in by_task] == [group, group]
+    assert by_task[0].correct == [copy % 2 == 1 for copy in range(group)]
+    assert by_task[1].correct == [copy % 2 == 0 for copy in range(group)]
     (requests,) = engine.calls
     assert {(r.temperature, r.max_tokens, r.grammar) for r in requests} == {(0.9, 16, None)}
     assert requests[0].seed != requests[1].seed
-    assert [answers.prompt for answers in by_task] == [request.prompt for request in requests]
+    assert [answers.prompts for answers in by_task] == [[request.prompt] * group for request in requests]
+
+
+@pytest.mark.parametrize(
+    ("orders", "group", "copies"),
+    [(1, 8, [8]), (2, 8, [4, 4]), (4, 8, [2, 2, 2, 2]), (4, 6, [2, 2, 1, 1]), (9, 2, [1, 1])],
+)
+def test_the_group_sees_the_options_in_several_orders(table, orders, group, copies):
+    """Whatever place a policy prefers, the right answer stands there for an equal part of its group."""
+    task = Task("multiple_choice", "Who built it?", "B", "string", ("A", "B", "C", "D"))
+    shown = []
+
+    def first_option(prompt, request, copy):
+        options = re.findall(r"^- (.)", prompt.rpartition("Options:")[2], re.MULTILINE)
+        shown.append("".join(options))
+        return f"\\boxed{{{options[0]}}}"
+
+    engine = table.scripted(first_option)
+    ((answers,),) = [table.players(engine, group_size=group, option_orders=orders).answer([task], SEEDS)]
+    (requests,) = engine.calls
+    assert [request.n for request in requests] == copies
+    assert len({request.seed for request in requests}) == len(copies)
+    assert all(sorted(order) == ["A", "B", "C", "D"] and order in "ABCDABCD" for order in shown)
+    assert len(set(shown)) == len(copies)
+    assert answers.correct == [order[0] == "B" for order in shown]
+    assert [len(answers.completions), len(answers.prompts), len(answers.verdicts)] == [group] * 3
+    if orders == 4 and group == 8:
+        assert sum(answers.correct) == 2
 
 
 def test_no_tasks_no_answers(table):
