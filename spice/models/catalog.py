@@ -14,10 +14,12 @@ from spice.models import smollm2, tiny
 from spice.store import artifacts
 from spice.store.base import ObjectStore
 
-_BUILDERS: dict[str, Callable[[Path], None]] = {"tiny": tiny.build, "smollm2-135m-instruct": smollm2.build}
+# By name, with a number that is raised when what the builder writes changes: an old cached model is no more taken then.
+_BUILDERS: dict[str, tuple[Callable[[Path], None], int]] = {
+    "tiny": (tiny.build, 2),
+    "smollm2-135m-instruct": (smollm2.build, 1),
+}
 _HUB_FILES = ["*.json", "*.safetensors", "*.jinja", "tokenizer.model", "*.txt"]
-# Raised when a builder changes what it writes, so that an old cached model is not taken for the new one.
-_BUILD = "1"
 
 
 def cache_folder() -> Path:
@@ -38,7 +40,8 @@ def locate(config: ModelConfig, store: ObjectStore | None = None) -> Path:
     """
     name = config.name
     if name in _BUILDERS:
-        return _cached(f"{name}-{_BUILD}", _BUILDERS[name])
+        build, version = _BUILDERS[name]
+        return _cached(f"{name}-{version}", build)
     if name.startswith("checkpoints/"):
         return checkpoint_folder(name, store)
     if Path(name).is_dir():
@@ -90,5 +93,6 @@ def _from_hub(config: ModelConfig) -> Path:
     except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
         names = ", ".join(sorted(_BUILDERS))
         raise ModelError(
-            f"No model {config.name!r}: it is not built in ({names}), not a folder, and the hub did not give it: {error}"
+            f"There is no model {config.name!r}: it is not built in ({names}), not a folder here, and the hub did not "
+            f"give it. Check the name; without a hub, give a folder.\nThe hub client says: {error}"
         ) from error

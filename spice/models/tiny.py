@@ -1,12 +1,17 @@
-"""A tiny random model with its own tokenizer, made on the spot in a second.
+r"""A tiny random model with its own tokenizer, made on the spot in a second.
 
 It has learned nothing. It is what the `smoke` preset and the tests run the
-whole loop with, where the machinery is under test and not the learning.
+whole loop with, where the machinery is under test and not the learning. Only
+its habit of answering `\boxed{A}`, or B, C or D, is written into its head: else
+no answer would ever be right, all advantages would be zero, and no weight would
+change.
 """
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 _TEXT = """The capital of a country is a city. What is the capital of the country? The answer is in the box.
 Which river is the longest in the region? When did the state become independent? Who wrote the book, and where?
@@ -18,6 +23,7 @@ _CHAT = (
     "{% for m in messages %}<|im_start|>{{ m['role'] }}\n{{ m['content'] }}<|im_end|>\n{% endfor %}"
     "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
 )
+_HABIT = 2.0  # length added to a head row of 0.16; about 15 nats, where all the vocabulary is worth 7
 
 
 def build(folder: Path) -> None:
@@ -52,11 +58,29 @@ def build(folder: Path) -> None:
         num_key_value_heads=2,
         head_dim=16,
         max_position_embeddings=8192,
-        tie_word_embeddings=True,
+        tie_word_embeddings=False,
         eos_token_id=tokenizer.eos_token_id,
         pad_token_id=tokenizer.pad_token_id,
         bos_token_id=None,
     )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        Qwen3ForCausalLM(config).save_pretrained(folder)
+        model = Qwen3ForCausalLM(config)
+    _teach_to_answer(model, tokenizer)
+    model.save_pretrained(folder)
+
+
+def _teach_to_answer(model: Any, tokenizer: Any) -> None:
+    """Make a boxed letter likely after a line end, with which the prompt ends, and the end of the turn after it."""
+    import torch
+
+    opening = tokenizer.encode("\n\\boxed{")
+    letters, closing = [tokenizer.encode(letter)[0] for letter in "ABCD"], tokenizer.encode("}")[0]
+    follows = [*pairwise(opening), (closing, tokenizer.eos_token_id)]
+    follows += [pair for letter in letters for pair in ((opening[-1], letter), (letter, closing))]
+    # In a fresh model the last hidden state is nearly the embedding of the last token, so a head row that points
+    # there makes its token follow.
+    inputs, head = model.get_input_embeddings().weight, model.get_output_embeddings().weight
+    with torch.no_grad():
+        for before, after in follows:
+            head[after] += _HABIT * inputs[before] / inputs[before].norm()

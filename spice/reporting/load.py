@@ -132,7 +132,8 @@ class _Parts:
     def passages(self, ref: str | None, manifest: CorpusManifest | None, documents: set[str]) -> dict[str, Passage]:
         """The segments that the samples came from, by segment id; one file of the dataset at a time in memory."""
         found: dict[str, Passage] = {}
-        for name in sorted(manifest.files) if manifest is not None and documents else ():
+        shards = [name for name in sorted(manifest.files) if name.endswith(".parquet")] if manifest is not None else []
+        for name in shards if documents else ():
             found |= self.referenced(ref, partial(artifacts.read, name=name), partial(_find, documents=documents)) or {}
         return found
 
@@ -156,7 +157,8 @@ class _Parts:
 
 
 def _read_attempts(data: bytes) -> list[Attempt]:
-    rows = pq.read_table(io.BytesIO(data)).to_pylist()
+    # Without threads: Arrow's thread pools sometimes abort the interpreter when it exits soon after.
+    rows = pq.read_table(io.BytesIO(data), use_threads=False).to_pylist()
     return _ATTEMPTS.validate_python(
         [{name: value for name, value in row.items() if value is not None} for row in rows]
     )
@@ -167,5 +169,6 @@ def _find(data: bytes, documents: set[str]) -> dict[str, Passage]:
         io.BytesIO(data),
         columns=["segment_id", "title", "text"],
         filters=[("segment_id", "in", documents)],
+        use_threads=False,
     )
     return {row["segment_id"]: Passage.model_validate(row) for row in table.to_pylist()}
