@@ -100,5 +100,5 @@ def main(argv: Sequence[str] | None = None) -> None:
     except SpiceError as error:
         if debug:
             raise
-        print(f"spice: {error}", file=sys.stderr)
+        print(f"spice: {error}", *getattr(error, "__notes__", ()), sep="\n", file=sys.stderr)
         sys.exit(error.exit_code)

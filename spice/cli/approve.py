@@ -14,6 +14,7 @@ from spice.cli.common import (
     PresetOption,
     SetOption,
     StoreOption,
+    again,
     emit,
     load_config,
 )
@@ -53,7 +54,7 @@ def approve(
             f"Approved by: {', '.join(count.approvers) or 'nobody'}; {needed} needed, never {wanted.requester}.",
             *(f"Rejected by {who}. That is final." for who in count.rejections),
             *count.problems,
-            f"Approve with `spice approve {ref} --as NAME`, reject with --reject in addition.",
+            f"Approve with `spice approve {ref} --as NAME {again(config)}`, reject with --reject in addition.",
         ]
         emit({"request": ref, "wanted": wanted, "decision": decision, "approvals": count}, "\n".join(lines), as_json)
         return
@@ -61,5 +62,8 @@ def approve(
     if reject:
         lines.append(f"{name} rejected this. It is final for this candidate on this evidence.")
     else:
-        lines += [f"{name} approved this until {said.expires:%Y-%m-%d %H:%M} UTC.", f"Next: spice promote {ref}"]
+        lines += [
+            f"{name} approved this until {said.expires:%Y-%m-%d %H:%M} UTC.",
+            f"Next: spice promote {ref} {again(config)}",
+        ]
     emit(said, "\n".join(lines), as_json)

@@ -25,6 +25,7 @@ torch) are imported inside the function, so that `spice --help` stays quick.
 from __future__ import annotations
 
 import os
+import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -73,6 +74,27 @@ def resolve_settings(
 def load_config(preset: str | None, file: Path | None, sets: Sequence[str] | None, store: str | None = None) -> Config:
     """The configuration that the options of a verb ask for. Raises `ConfigError`."""
     return resolve_settings(preset, file, sets, store).config
+
+
+def again(config: Config) -> str:
+    """The options that make a printed command meet the same store under the same rules of release, to be copied.
+
+    Everything that another preset, an environment or a person set is spelt out, unless it is what the command would
+    take by itself.
+    """
+    from spice.config import Config
+
+    plain = Config()
+    words = ["--store", config.store.url]
+    for section in ("store", "promotion"):
+        ours, usual = getattr(config, section).model_dump(), getattr(plain, section).model_dump()
+        words += [
+            word
+            for name, value in ours.items()
+            if value != usual[name] and (section, name) != ("store", "url")
+            for word in ("--set", f"{section}.{name}={str(value).lower() if isinstance(value, bool) else value}")
+        ]
+    return shlex.join(words)
 
 
 def emit(obj: object, human: RenderableType, as_json: bool) -> None:

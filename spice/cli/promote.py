@@ -14,6 +14,7 @@ from spice.cli.common import (
     PresetOption,
     SetOption,
     StoreOption,
+    again,
     emit,
     load_config,
 )
@@ -39,8 +40,9 @@ def promote(
     human = "\n".join(
         [
             f"Live: {status.live}  (ledger entry {status.sequence})",
-            f"Before it: {status.previous or 'nothing'}. `spice rollback` goes back there; `spice kill engage` also "
-            "revokes what is live.",
+            f"Before it: {status.previous or 'nothing'}. To go back there, or to revoke what is live as well:",
+            f"  spice rollback {again(config)}",
+            f"  spice kill engage --reason WHY {again(config)}",
         ]
     )
     emit(status, human, as_json)

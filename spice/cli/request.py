@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import shlex
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -15,9 +14,13 @@ from spice.cli.common import (
     PresetOption,
     SetOption,
     StoreOption,
+    again,
     emit,
     load_config,
 )
+
+if TYPE_CHECKING:
+    from spice.config import Config
 
 
 def request(
@@ -41,21 +44,19 @@ def request(
     judged = gate.record(place, decision, signer)
     ref = requests.request(place, judged, signer, now)
     result = {"request": ref, "decision": judged, "outcome": decision.outcome, "reasons": decision.reasons}
-    human = "\n".join(
-        [describe_decision(decision), "", f"Requested: {ref}", next_steps(ref, config.promotion.approvals, store)]
-    )
+    human = "\n".join([describe_decision(decision), "", f"Requested: {ref}", next_steps(ref, config)])
     emit(result, human, as_json)
 
 
-def next_steps(ref: str, approvals: int, store: str | None = None) -> str:
-    """What has to happen until the request is live; `store` is the --store that was given, if any."""
-    where = f" --store {shlex.quote(store)}" if store else ""
-    if approvals:
+def next_steps(ref: str, config: Config) -> str:
+    """The commands, ready to be copied, that lead from the request `ref` to the release."""
+    where = again(config)
+    if needed := config.promotion.approvals:
         lines = [
-            f"Nothing is live yet. {approvals} approval(s) needed, none from whoever requested:",
-            f"  spice keys create NAME --role approver{where}      once, by the person who will approve",
-            f"  spice approve {ref} --as NAME{where}",
+            f"Nothing is live yet. {needed} approval(s) needed, none from whoever requested:",
+            f"  spice keys create NAME --role approver {where}      once, by the person who will approve",
+            f"  spice approve {ref} --as NAME {where}",
         ]
     else:
         lines = ["Nothing is live yet. No approval is needed:"]
-    return "\n".join([*lines, f"  spice promote {ref}{where}"])
+    return "\n".join([*lines, f"  spice promote {ref} {where}"])

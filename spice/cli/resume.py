@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-import shlex
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from spice.errors import ConfigError, NotFoundError, SpiceError, TrainingError
+from spice.cli.common import again
+from spice.errors import ConfigError, NotFoundError, RefusedError, SpiceError, StoreError, TrainingError
 
 if TYPE_CHECKING:
     from spice.config import Config
@@ -25,13 +25,22 @@ class Interrupted(SpiceError):
 
 
 @contextmanager
-def resumable(verb: str, run: str, config: Config) -> Iterator[None]:
-    """Turn Ctrl-C inside the block into exit code 130 and the command that goes on with the run."""
+def resumable(verb: str, run: str, config: Config, store: ObjectStore) -> Iterator[None]:
+    """Say how to go on with the run when the block is left early: by Ctrl-C, by the store, or by the kill-switch.
+
+    Ctrl-C becomes exit code 130. Nothing is promised of a run that has not begun.
+    """
+    command = f"spice {verb} --resume {run} {again(config)}"
     try:
         yield
     except KeyboardInterrupt as interrupt:
-        command = shlex.join(["spice", verb, "--resume", run, "--store", config.store.url])
+        if not _begun(store, run):
+            raise
         raise Interrupted(f"interrupted; to go on, type: {command}") from interrupt
+    except (StoreError, RefusedError) as error:
+        if _begun(store, run):
+            error.add_note(f"What was done is kept. Once that is settled, go on with: {command}")
+        raise
 
 
 def resumed(store: ObjectStore, run: str, config: Config) -> tuple[Config, str]:
@@ -69,3 +78,9 @@ def run_name(given: str | None, dataset: str, now: datetime) -> str:
     if not _RUN_NAME.fullmatch(given):
         raise ConfigError(f"--run {given!r} is no name for a run; use up to 100 letters, digits, dots, dashes or _")
     return given
+
+
+def _begun(store: ObjectStore, run: str) -> bool:
+    with suppress(StoreError):
+        return store.head(f"runs/{run}/run.json") is not None
+    return False

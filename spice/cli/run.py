@@ -19,16 +19,18 @@ from spice.cli.common import (
     PresetOption,
     SetOption,
     StoreOption,
+    again,
     emit,
     load_config,
 )
 from spice.cli.request import next_steps
 from spice.cli.resume import resumable, resumed, run_name
-from spice.errors import ConfigError, RefusedError
+from spice.errors import ConfigError, CorpusError, RefusedError
 
 if TYPE_CHECKING:
     from spice.cli.progress import Progress
     from spice.config import Config
+    from spice.corpus.ingest import IngestReport
     from spice.store import ObjectStore
     from spice.trust.signing import Signer
 
@@ -69,12 +71,14 @@ def run(
         else:
             name = name or dataset_name((paths or [])[0])
             this = run_name(new_run, name, datetime.now(UTC))
-            corpus = stages.ingest(paths or [], name, config, progress=report).ref
-        with resumable("run", this, config):
+            ingested = stages.ingest(paths or [], name, config, progress=report)
+            corpus = ingested.ref
+            _require_held_out(ingested)
+        with resumable("run", this, config, opened):
             result = _from_training_on(opened, corpus, config, this, resume is not None, signer, report)
     found = reporting.load(opened, this)
     result["report"] = reporting.build(opened, found)
-    emit(result, f"{reporting.summary(found)}\n\n{_ending(result, config.promotion.approvals)}", as_json)
+    emit(result, f"{reporting.summary(found)}\n\n{_ending(result, config)}", as_json)
 
 
 def dataset_name(path: Path) -> str:
@@ -112,6 +116,17 @@ def _from_training_on(
     }
 
 
+def _require_held_out(ingested: IngestReport) -> None:
+    """Refuse what could be trained on but never judged, before hours of work and not after."""
+    counts = ingested.counts
+    if not counts.get("documents_held_out"):
+        raise CorpusError(
+            f"none of the {counts['documents_train']} documents fell to the held-out share, so the result could not be "
+            "judged. Add documents (a few dozen at least), or raise corpus.held_out_share; `spice train "
+            f"{ingested.ref}` trains without judging."
+        )
+
+
 def _signer(opened: ObjectStore, name: str) -> Signer | None:
     """Whoever signs the decision, found before hours of work and not after; without a key nothing is requested."""
     try:
@@ -121,10 +136,11 @@ def _signer(opened: ObjectStore, name: str) -> Signer | None:
         return None
 
 
-def _ending(result: dict[str, Any], approvals: int) -> str:
+def _ending(result: dict[str, Any], config: Config) -> str:
     report = f"Report: {result['report']}"
     if result["request"] is not None:
-        return f"Requested: {result['request']}\n{next_steps(result['request'], approvals)}\n\n{report}"
+        return f"Requested: {result['request']}\n{next_steps(result['request'], config)}\n\n{report}"
     if result["outcome"] == "pass":
-        return f"The gate passed it. To request its release: spice request {result['evaluation']} --as NAME\n{report}"
+        request = f"spice request {result['evaluation']} --as NAME {again(config)}"
+        return f"The gate passed it. To request its release: {request}\n{report}"
     return f"Nothing was requested and nothing is released.\n{report}"

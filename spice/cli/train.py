@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from datetime import UTC, datetime
 from typing import Annotated
 
@@ -16,6 +15,7 @@ from spice.cli.common import (
     PresetOption,
     SetOption,
     StoreOption,
+    again,
     emit,
     load_config,
 )
@@ -56,9 +56,9 @@ def train(
     else:
         corpus_ref = artifacts.resolve(opened, dataset(corpus or ""))
         name = run_name(run, corpus_ref.split("/")[1], datetime.now(UTC))
-    with progress.reporter(as_json) as report, resumable("train", name, config):
+    with progress.reporter(as_json) as report, resumable("train", name, config, opened):
         trained = stages.train(corpus_ref, config, name, resume=resume is not None, progress=report)
-    then = shlex.join(["spice", "evaluate", trained.checkpoint, "--store", config.store.url])
+    then = f"spice evaluate {trained.checkpoint} {again(config)}"
     emit(
         {"run": name, "corpus": corpus_ref, "base": trained.base, "checkpoint": trained.checkpoint},
         f"Run {name} is trained.\nCheckpoint: {trained.checkpoint}\nNext: {then}",

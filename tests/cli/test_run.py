@@ -14,6 +14,7 @@ import pytest
 import spice
 from spice import cli
 from spice.config import Config, StoreConfig
+from spice.errors import RefusedError, SpiceError, StoreError
 from spice.store import ObjectStore, artifacts, open_store
 
 
@@ -24,6 +25,7 @@ class Stages:
     store: ObjectStore
     outcome: str = "pass"
     interrupt: str = ""
+    held_out: int = 1
     calls: list[tuple[Any, ...]] = field(default_factory=list)
 
     def _called(self, *call: Any) -> None:
@@ -34,7 +36,8 @@ class Stages:
     def ingest(self, paths: list[Path], name: str, config: Config, progress: Callable[..., None]) -> Any:
         self._called("ingest", [path.name for path in paths], name)
         progress(1, 1, "read")
-        return types.SimpleNamespace(ref=f"datasets/{name}/" + "d" * 64)
+        counts = {"documents_train": 3, "documents_held_out": self.held_out}
+        return types.SimpleNamespace(ref=f"datasets/{name}/" + "d" * 64, counts=counts)
 
     def train(self, corpus: str, config: Config, run: str, resume: bool, progress: Callable[..., None]) -> Any:
         self.store.put(f"runs/{run}/config.json", config.model_dump_json().encode())
@@ -52,9 +55,12 @@ class Stages:
         self._called("decide", evaluation)
         return types.SimpleNamespace(outcome=self.outcome, reasons=("because",))
 
-    def request_promotion(self, evaluation: str, config: Config) -> str:
-        self._called("request", evaluation)
-        return "requests/r"
+    def coevolve(self, run: str, config: Config, progress: Callable[..., None]) -> None:
+        self._called("coevolve", run)
+
+    def request_promotion(self, decision: Any, config: Config, signer: Any, clock: Any) -> tuple[str, str | None]:
+        self._called("judge", signer.name)
+        return "decisions/d", "requests/r" if decision.outcome == "pass" else None
 
 
 @pytest.fixture
@@ -69,6 +75,7 @@ def stages(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Stages:
     monkeypatch.setattr(spice, "stages", fake, raising=False)
     monkeypatch.setenv("SPICE_STORE__URL", str(folder))
     monkeypatch.setenv("SPICE_PRESET", "smoke")
+    monkeypatch.setenv("SPICE_HOME", str(folder.parent / "home"))
     return fake
 
 
@@ -93,9 +100,10 @@ def names(stages: Stages) -> list[str]:
 def test_run_goes_from_documents_to_a_request(stages: Stages, command: Any, tmp_path: Path) -> None:
     code, out, err = command("run", str(tmp_path / "My Docs"), "--run", "first")
     assert code == 0
-    assert names(stages) == ["ingest", "train", "evaluate", "decide", "request"]
+    assert names(stages) == ["ingest", "train", "evaluate", "coevolve", "decide", "judge"]
     assert stages.calls[0] == ("ingest", ["My Docs"], "my-docs")
-    assert "spice approve requests/r --as NAME" in out
+    assert f"spice approve requests/r --as NAME --store '{tmp_path / 'the store'}'" in out
+    assert f"spice promote requests/r --store '{tmp_path / 'the store'}'" in out
     assert str(tmp_path / "the store/runs/first/report.html") in out
     assert "read 1/1" in err
     assert (tmp_path / "the store/runs/first/report.html").read_text().startswith("<!doctype html>")
@@ -109,8 +117,8 @@ def test_a_gate_that_says_no_is_a_result_and_nothing_is_requested(
     code, out, err = command("run", str(tmp_path), "--run", "first", "--json")
     result = json.loads(out)
     assert (code, err) == (0, "")
-    assert "request" not in names(stages)
     assert (result["outcome"], result["request"], result["reasons"]) == (outcome, None, ["because"])
+    assert result["decision"] == "decisions/d", "a no is signed as well"
 
 
 @pytest.mark.parametrize("stage", ["train", "evaluate"])
@@ -127,6 +135,30 @@ def test_an_interrupted_run_says_how_to_go_on_and_does(
     assert code == 0
     assert stages.calls[0][0] == "train"
     assert stages.calls[0][2:] == (41, True), "the run keeps its own settings"
+
+
+@pytest.mark.parametrize("error", [StoreError("no room"), RefusedError("the kill-switch is engaged")])
+def test_a_run_that_is_stopped_from_outside_says_how_to_go_on(
+    error: SpiceError, stages: Stages, command: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*_: Any, **__: Any) -> None:
+        raise error
+
+    monkeypatch.setattr(stages, "evaluate", fails)
+    code, _, err = command("run", str(tmp_path), "--run", "first")
+    assert code == 1
+    assert f"spice: {error}\n" in err
+    assert "spice run --resume first --store" in err.splitlines()[-1]
+
+
+def test_a_run_that_could_not_be_judged_is_refused_before_training(
+    stages: Stages, command: Any, tmp_path: Path
+) -> None:
+    stages.held_out = 0
+    code, _, err = command("run", str(tmp_path))
+    assert code == 1
+    assert "held-out" in err
+    assert names(stages) == ["ingest"]
 
 
 def test_an_interrupted_ingest_leaves_no_run_and_promises_none(stages: Stages, command: Any, tmp_path: Path) -> None:
