@@ -20,7 +20,7 @@ from spice.config import Config
 from spice.corpus import dataset
 from spice.corpus.ingest import IngestReport
 from spice.corpus.ingest import ingest as ingest_documents
-from spice.errors import NotFoundError
+from spice.errors import IntegrityError, NotFoundError
 from spice.models.catalog import checkpoint_folder, locate
 from spice.models.tokenizer import token_counter
 from spice.promotion import gate
@@ -145,8 +145,9 @@ def coevolve(run: str, config: Config, *, progress: Progress) -> None:
     state = load_state(store, run)
     if state is None:
         raise NotFoundError(f"Run {run} has no checkpoint yet.")
-    info = json.loads(store.get(f"runs/{run}/run.json"))
-    held_out = [_document(segment) for segment in dataset.load(store, info["corpus"], "held_out")]
+    # The first checkpoint is the base; any later one names the documents, under its digest.
+    corpus = str(artifacts.manifest(store, state.checkpoints[-1][1]).get("corpus", ""))
+    held_out = [_document(segment) for segment in dataset.load(store, corpus, "held_out")]
     chosen = held_out[:: max(1, len(held_out) // config.evaluation.coevolution_documents)]
     chosen = chosen[: config.evaluation.coevolution_documents]
     index = SpanIndex((document.id, document.text) for document in held_out)
@@ -243,11 +244,18 @@ def _answer(
 
 
 def _posed(store: ObjectStore, run: str) -> Iterator[tuple[str, str]]:
-    """Every task posed in a run, for the contamination check."""
+    """Every task posed in a run, for the contamination check. Raises `IntegrityError`."""
+    import pyarrow as pa
     import pyarrow.parquet as pq
 
     for info in store.list(f"runs/{run}/tasks/"):
-        table = pq.read_table(io.BytesIO(store.get(info.key)), columns=["question", "answer"], use_threads=False)
+        try:
+            table = pq.read_table(io.BytesIO(store.get(info.key)), columns=["question", "answer"], use_threads=False)
+        except (pa.ArrowException, OSError) as error:
+            raise IntegrityError(
+                f"{info.key} in {store.url} is damaged, so nobody can tell which tasks were seen in training. "
+                "Restore it from a backup, or train again."
+            ) from error
         for number, row in enumerate(table.to_pylist()):
             if row["question"]:
                 yield f"{info.key}#{number}", f"{row['question']} {row['answer']}"
