@@ -1,0 +1,1 @@
+"""The algorithm: prompts, tasks, verification, rewards, advantages and health, as pure functions without torch."""

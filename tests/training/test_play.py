@@ -121,22 +121,22 @@ def test_each_task_is_answered_by_a_group(table, group):
 )
 def test_the_group_sees_the_options_in_several_orders(table, orders, group, copies):
     """Whatever place a policy prefers, the right answer stands there for an equal part of its group."""
-    task = Task("multiple_choice", "Who built it?", "B", "string", ("A", "B", "C", "D"))
+    animals = ("ant", "bee", "cat", "dog")
+    task = Task("multiple_choice", "Who built it?", "bee", "string", animals)
     shown = []
 
     def first_option(prompt, request, copy):
-        options = re.findall(r"^- (.)", prompt.rpartition("Options:")[2], re.MULTILINE)
-        shown.append("".join(options))
+        options = tuple(re.findall(r"^- ([a-z]+)", prompt.rpartition("Options:")[2], re.MULTILINE))
+        shown.append(options)
         return f"\\boxed{{{options[0]}}}"
 
     engine = table.scripted(first_option)
-    ((answers,),) = [table.players(engine, group_size=group, option_orders=orders).answer([task], SEEDS)]
+    (answers,) = table.players(engine, group_size=group, option_orders=orders).answer([task], SEEDS)
     (requests,) = engine.calls
     assert [request.n for request in requests] == copies
-    assert len({request.seed for request in requests}) == len(copies)
-    assert all(sorted(order) == ["A", "B", "C", "D"] and order in "ABCDABCD" for order in shown)
-    assert len(set(shown)) == len(copies)
-    assert answers.correct == [order[0] == "B" for order in shown]
+    assert len({request.seed for request in requests}) == len(copies) == len(set(shown))
+    assert set(shown) <= {animals[turn:] + animals[:turn] for turn in range(4)}
+    assert answers.correct == [options[0] == "bee" for options in shown]
     assert [len(answers.completions), len(answers.prompts), len(answers.verdicts)] == [group] * 3
     if orders == 4 and group == 8:
         assert sum(answers.correct) == 2

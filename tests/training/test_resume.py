@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-pytest.importorskip("torch")
+from spice.errors import RefusedError, TrainingError
+from spice.settings import resolve
+from spice.store import artifacts, open_store
 
-from spice.errors import RefusedError, TrainingError  # noqa: E402
-from spice.settings import resolve  # noqa: E402
-from spice.store import artifacts, open_store  # noqa: E402
+pytest.importorskip("torch")
 
 REPO = Path(__file__).parents[2]
 RUN = "r"
@@ -45,7 +45,8 @@ print(count)
 
 def play(store: Path, corpus: str, kill_at: int = 0, resume: bool = False) -> subprocess.CompletedProcess:
     command = [sys.executable, "-c", PLAY, str(store), corpus, str(kill_at), "resume" if resume else "start"]
-    return subprocess.run(command, capture_output=True, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
+    env = {**os.environ, "OMP_NUM_THREADS": "1"}
+    return subprocess.run(command, capture_output=True, text=True, env=env, check=False)
 
 
 def smoke(store: Path, *sets: str):
