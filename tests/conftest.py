@@ -17,9 +17,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from spice.config import StoreConfig
+
+# How long an example takes says more about the machine's other work than about the code.
+hypothesis.settings.register_profile("spice", deadline=None)
+hypothesis.settings.load_profile("spice")
 
 ACCESS_KEY = "spice-tests"
 SECRET_KEY = "not-a-secret-0123456789"

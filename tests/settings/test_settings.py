@@ -169,7 +169,15 @@ def test_the_full_size_presets_have_the_papers_settings() -> None:
     config = resolve("qwen3-8b").config
     assert (config.recipe.batch_documents, config.recipe.group_size, config.recipe.max_attempts) == (128, 8, 1024)
     assert (config.training.iterations, config.learner.learning_rate, config.recipe.temperature) == (640, 1e-6, 1.0)
-    assert (config.rollout.engine, config.learner.backend, config.corpus.segment_tokens) == ("vllm", "deepspeed", 5992)
+    assert (config.recipe.template, config.corpus.segment_tokens) == ("full", 5992)
+
+
+@pytest.mark.parametrize("name", presets())
+def test_no_preset_names_an_engine_or_a_learner(name: str) -> None:
+    """Where there is one of each, naming it would only have to be changed when there are two."""
+    assert not {"engine", "backend"} & {
+        key for group in ("rollout", "learner") for key in load_preset(name).settings.get(group, {})
+    }
 
 
 def test_every_setting_is_explained() -> None:
