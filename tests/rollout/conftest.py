@@ -71,12 +71,15 @@ def _one_thread() -> None:
 
 @pytest.fixture(scope="session")
 def policy_folder(tiny_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The tiny model with ten times the weights: as made, it is all but uniform whatever it reads."""
+    """The tiny model's shape with random weights, large enough that each token depends on all before it."""
     model = load_model(tiny_folder, "float32")
+    noise = torch.Generator().manual_seed(0)
     with torch.no_grad():
         for parameter in model.parameters():
             if parameter.ndim > 1:
-                parameter.mul_(10)
+                parameter.copy_(0.2 * torch.randn(parameter.shape, generator=noise))
+            else:
+                parameter.fill_(1.0)
     folder = tmp_path_factory.mktemp("policy")
     model.save_pretrained(folder)
     load_tokenizer(tiny_folder).save_pretrained(folder)
