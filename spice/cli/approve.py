@@ -64,6 +64,6 @@ def approve(
     else:
         lines += [
             f"{name} approved this until {said.expires:%Y-%m-%d %H:%M} UTC.",
-            f"Next: spice promote {ref} {again(config)}",
+            f"Next: spice promote {ref} {again(config, wanted.requester)}",
         ]
     emit(said, "\n".join(lines), as_json)

@@ -76,16 +76,17 @@ def load_config(preset: str | None, file: Path | None, sets: Sequence[str] | Non
     return resolve_settings(preset, file, sets, store).config
 
 
-def again(config: Config) -> str:
+def again(config: Config, actor: str = "local") -> str:
     """The options that make a printed command meet the same store under the same rules of release, to be copied.
 
-    Everything that another preset, an environment or a person set is spelt out, unless it is what the command would
-    take by itself.
+    Args:
+        config: of the command that prints it. What it takes by itself is left out.
+        actor: whose key will sign.
     """
     from spice.config import Config
 
     plain = Config()
-    words = ["--store", config.store.url]
+    words = [*(["--as", actor] if actor != "local" else []), "--store", config.store.url]
     for section in ("store", "promotion"):
         ours, usual = getattr(config, section).model_dump(), getattr(plain, section).model_dump()
         words += [

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -14,10 +14,14 @@ from spice.cli.common import (
     PresetOption,
     SetOption,
     StoreOption,
+    again,
     emit,
     load_config,
 )
-from spice.promotion.switch import SwitchStatus
+
+if TYPE_CHECKING:
+    from spice.config import Config
+    from spice.promotion.switch import SwitchStatus
 
 kill = typer.Typer(help="Engage or release the kill-switch.", no_args_is_help=True)
 
@@ -38,8 +42,9 @@ def engage(
     from spice.promotion import switch
     from spice.store import open_store
 
-    place = open_store(load_config(preset, file, sets, store).store)
-    _show(switch.engage(place, acting(place, name), reason, now), as_json)
+    config = load_config(preset, file, sets, store)
+    place = open_store(config.store)
+    _show(switch.engage(place, acting(place, name), reason, now), config, as_json)
 
 
 @kill.command()
@@ -56,8 +61,9 @@ def release(
     from spice.promotion import switch
     from spice.store import open_store
 
-    place = open_store(load_config(preset, file, sets, store).store)
-    _show(switch.release(place, acting(place, name), reason, now), as_json)
+    config = load_config(preset, file, sets, store)
+    place = open_store(config.store)
+    _show(switch.release(place, acting(place, name), reason, now), config, as_json)
 
 
 @kill.command()
@@ -72,13 +78,14 @@ def status(
     from spice.promotion import switch
     from spice.store import open_store
 
-    found = switch.status(open_store(load_config(preset, file, sets, store).store))
-    _show(found, as_json)
+    config = load_config(preset, file, sets, store)
+    found = switch.status(open_store(config.store))
+    _show(found, config, as_json)
     if found.engaged:
         raise typer.Exit(1)
 
 
-def _show(found: SwitchStatus, as_json: bool) -> None:
+def _show(found: SwitchStatus, config: Config, as_json: bool) -> None:
     lines = [f"The kill-switch is {'ENGAGED' if found.engaged else 'not engaged'}."]
     if found.by:
         lines.append(f"  {'engaged' if found.engaged else 'released'} by {found.by}: {found.reason}")
@@ -87,7 +94,9 @@ def _show(found: SwitchStatus, as_json: bool) -> None:
     else:
         lines.append(f"  live: {found.live or 'nothing'}")
     if found.engaged and found.consents:
-        lines.append(f"  {', '.join(found.consents)} agreed to release it; a second operator must, too.")
+        lines.append(f"  {', '.join(found.consents)} agreed to release it; a second operator must, too:")
+        lines.append(f"  spice kill release --as NAME --reason WHY {again(config)}")
     elif found.engaged:
-        lines.append("  Two operators release it: `spice kill release --as NAME --reason WHY`.")
+        lines.append("  Two operators release it, each with:")
+        lines.append(f"  spice kill release --as NAME --reason WHY {again(config)}")
     emit(found, "\n".join(lines), as_json)

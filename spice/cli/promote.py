@@ -37,12 +37,9 @@ def promote(
     place = open_store(config.store)
     ref = find(place, "requests", request)
     status = release.promote(place, ref, acting(place, name), config.promotion, now)
-    human = "\n".join(
-        [
-            f"Live: {status.live}  (ledger entry {status.sequence})",
-            f"Before it: {status.previous or 'nothing'}. To go back there, or to revoke what is live as well:",
-            f"  spice rollback {again(config)}",
-            f"  spice kill engage --reason WHY {again(config)}",
-        ]
-    )
-    emit(status, human, as_json)
+    where = again(config, name)
+    lines = [f"Live: {status.live}  (ledger entry {status.sequence})"]
+    if status.previous:
+        lines += [f"Before it: {status.previous}. To go back there:", f"  spice rollback {where}"]
+    lines += ["To revoke what is live and stop everything:", f"  spice kill engage --reason WHY {where}"]
+    emit(status, "\n".join(lines), as_json)

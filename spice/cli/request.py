@@ -44,19 +44,19 @@ def request(
     judged = gate.record(place, decision, signer)
     ref = requests.request(place, judged, signer, now)
     result = {"request": ref, "decision": judged, "outcome": decision.outcome, "reasons": decision.reasons}
-    human = "\n".join([describe_decision(decision), "", f"Requested: {ref}", next_steps(ref, config)])
+    human = "\n".join([describe_decision(decision), "", f"Requested: {ref}", next_steps(ref, config, name)])
     emit(result, human, as_json)
 
 
-def next_steps(ref: str, config: Config) -> str:
+def next_steps(ref: str, config: Config, requester: str) -> str:
     """The commands, ready to be copied, that lead from the request `ref` to the release."""
-    where = again(config)
     if needed := config.promotion.approvals:
+        where = again(config)
         lines = [
             f"Nothing is live yet. {needed} approval(s) needed, none from whoever requested:",
-            f"  spice keys create NAME --role approver {where}      once, by the person who will approve",
+            f"  spice keys create NAME --role approver {where}  # once, by the person who will approve",
             f"  spice approve {ref} --as NAME {where}",
         ]
     else:
         lines = ["Nothing is live yet. No approval is needed:"]
-    return "\n".join([*lines, f"  spice promote {ref} {where}"])
+    return "\n".join([*lines, f"  spice promote {ref} {again(config, requester)}"])

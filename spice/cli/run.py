@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
+from collections import Counter
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -60,7 +61,7 @@ def run(
         raise ConfigError("--name and --run begin a new run, and --resume goes on with one; leave them out")
 
     from spice import reporting, stages
-    from spice.store import open_store
+    from spice.store import artifacts, open_store
 
     opened = open_store(config.store)
     signer = _signer(opened, key)
@@ -78,7 +79,8 @@ def run(
             result = _from_training_on(opened, corpus, config, this, resume is not None, signer, report)
     found = reporting.load(opened, this)
     result["report"] = reporting.build(opened, found)
-    emit(result, f"{reporting.summary(found)}\n\n{_ending(result, config)}", as_json)
+    result["documents"] = artifacts.manifest(opened, corpus)["counts"]
+    emit(result, f"{_documents(result)}\n{reporting.summary(found)}\n\n{_ending(result, config, key)}", as_json)
 
 
 def dataset_name(path: Path) -> str:
@@ -136,10 +138,25 @@ def _signer(opened: ObjectStore, name: str) -> Signer | None:
         return None
 
 
-def _ending(result: dict[str, Any], config: Config) -> str:
+def _documents(result: dict[str, Any]) -> str:
+    """What became of the documents; nothing is left out without a word."""
+    count = Counter(result["documents"])
+    left_out = {
+        "quarantined because they speak to a model": count["quarantined"],
+        "duplicates": count["duplicates"] + count["near_duplicates"],
+        "too short": count["documents_too_short"],
+        "files that could not be read": count["files_skipped"],
+    }
+    words = ", ".join(f"{number} {what}" for what, number in left_out.items() if number)
+    return f"Documents: {count['documents_train']} to train on, {count['documents_held_out']} held out." + (
+        f" Left out: {words}; left_out.jsonl in {result['corpus']} names each." if words else ""
+    )
+
+
+def _ending(result: dict[str, Any], config: Config, key: str) -> str:
     report = f"Report: {result['report']}"
     if result["request"] is not None:
-        return f"Requested: {result['request']}\n{next_steps(result['request'], config)}\n\n{report}"
+        return f"Requested: {result['request']}\n{next_steps(result['request'], config, key)}\n\n{report}"
     if result["outcome"] == "pass":
         request = f"spice request {result['evaluation']} --as NAME {again(config)}"
         return f"The gate passed it. To request its release: {request}\n{report}"

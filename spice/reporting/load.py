@@ -150,7 +150,7 @@ class _Parts:
             first = error.errors(include_url=False)[0]
             where = ".".join(map(str, first["loc"])) or "the whole"
             self.problems.append(f"{what} is not what it should be: {where}: {first['msg']}")
-        except (SpiceError, pa.ArrowException) as error:
+        except (SpiceError, pa.ArrowException, OSError) as error:  # OSError is how Arrow calls some damage
             # The first line alone: what follows may quote the object that is not to be trusted.
             self.problems.append(f"{what} cannot be read: {str(error).partition(chr(10))[0]}")
         return None

@@ -36,8 +36,9 @@ class Stages:
     def ingest(self, paths: list[Path], name: str, config: Config, progress: Callable[..., None]) -> Any:
         self._called("ingest", [path.name for path in paths], name)
         progress(1, 1, "read")
-        counts = {"documents_train": 3, "documents_held_out": self.held_out}
-        return types.SimpleNamespace(ref=f"datasets/{name}/" + "d" * 64, counts=counts)
+        counts = {"documents_train": 3, "documents_held_out": self.held_out, "quarantined": 2}
+        ref = artifacts.write(self.store, f"datasets/{name}", {}, {"counts": counts})
+        return types.SimpleNamespace(ref=ref, counts=counts)
 
     def train(self, corpus: str, config: Config, run: str, resume: bool, progress: Callable[..., None]) -> Any:
         self.store.put(f"runs/{run}/config.json", config.model_dump_json().encode())
@@ -105,6 +106,7 @@ def test_run_goes_from_documents_to_a_request(stages: Stages, command: Any, tmp_
     assert f"spice approve requests/r --as NAME --store '{tmp_path / 'the store'}'" in out
     assert f"spice promote requests/r --store '{tmp_path / 'the store'}'" in out
     assert str(tmp_path / "the store/runs/first/report.html") in out
+    assert "Documents: 3 to train on, 1 held out. Left out: 2 quarantined" in out
     assert "read 1/1" in err
     assert (tmp_path / "the store/runs/first/report.html").read_text().startswith("<!doctype html>")
 
