@@ -162,7 +162,7 @@ class TrainingConfig(Section):
 class EvaluationConfig(Section):
     """What candidate and base are measured on."""
 
-    cloze_items: int = Field(240, ge=0, description="multiple-choice items built from held-out documents")
+    cloze_items: int = Field(280, ge=0, description="multiple-choice items built from held-out documents")
     reasoning_items: int = Field(120, ge=0, description="procedural reasoning items with exact oracles")
     reasoning_tasks: tuple[str, ...] = Field(
         ("basic_arithmetic", "number_sorting"), description="reasoning-gym datasets"

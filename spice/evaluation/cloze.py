@@ -98,7 +98,9 @@ def build_suite(candidates: Iterable[Candidate], rng: random.Random, name: str =
 
 
 def _of_document(segments: list[Segment], index: SpanIndex, rng: random.Random) -> Iterator[Candidate]:
-    """One document's candidates, in random order; a second round, as a last resort, blanks common nouns.
+    """One document's candidates, in random order: names are blanked and, in a second round as a last resort, terms.
+
+    Figures and dates are not: those of a document that nobody has shown can only be guessed.
 
     Of a document of thousands of sentences a random part is tried, since few items are wanted of each.
     """
@@ -118,7 +120,7 @@ def _blank(
     segment: Segment, sentence: str, *, whole: str, index: SpanIndex, rng: random.Random, terms: bool
 ) -> Candidate | None:
     spans = find_spans(sentence)
-    wanted = [span for span in spans if (span.kind == "term") == terms]
+    wanted = [span for span in spans if span.kind == ("term" if terms else "name")]
     rng.shuffle(wanted)
     for span in wanted:
         blanked = sentence[: span.start] + BLANK + sentence[span.end :]
