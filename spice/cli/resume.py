@@ -80,6 +80,14 @@ def run_name(given: str | None, dataset: str, now: datetime) -> str:
     return given
 
 
+def require_new(store: ObjectStore, run: str) -> None:
+    """Refuse the name of a run that is there already, before any work is done for it."""
+    if _begun(store, run):
+        raise TrainingError(
+            f"there is a run {run} in {store.url} already; go on with --resume {run}, or choose another name"
+        )
+
+
 def _begun(store: ObjectStore, run: str) -> bool:
     with suppress(StoreError):
         return store.head(f"runs/{run}/run.json") is not None

@@ -25,7 +25,7 @@ from spice.cli.common import (
     load_config,
 )
 from spice.cli.request import next_steps
-from spice.cli.resume import resumable, resumed, run_name
+from spice.cli.resume import require_new, resumable, resumed, run_name
 from spice.errors import ConfigError, CorpusError, RefusedError
 
 if TYPE_CHECKING:
@@ -72,6 +72,7 @@ def run(
         else:
             name = name or dataset_name((paths or [])[0])
             this = run_name(new_run, name, datetime.now(UTC))
+            require_new(opened, this)
             ingested = stages.ingest(paths or [], name, config, progress=report)
             corpus = ingested.ref
             _require_held_out(ingested)

@@ -163,6 +163,14 @@ def test_a_run_that_could_not_be_judged_is_refused_before_training(
     assert names(stages) == ["ingest"]
 
 
+def test_a_taken_name_is_refused_before_any_work(stages: Stages, command: Any, tmp_path: Path) -> None:
+    stages.store.put("runs/first/run.json", b"{}")
+    code, _, err = command("run", str(tmp_path), "--run", "first")
+    assert code == 1
+    assert "--resume first" in err
+    assert stages.calls == []
+
+
 def test_an_interrupted_ingest_leaves_no_run_and_promises_none(stages: Stages, command: Any, tmp_path: Path) -> None:
     stages.interrupt = "ingest"
     code, _, err = command("run", str(tmp_path))

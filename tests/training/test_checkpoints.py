@@ -1,0 +1,99 @@
+"""The pointer to a run's state: it moves forward, and one process at a time moves it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("torch")
+
+from spice.config import StoreConfig
+from spice.errors import TrainingError
+from spice.store import ObjectStore, artifacts, open_store
+from spice.training.checkpoints import Pointer, load_state
+from spice.training.loop import update_run
+
+BASE = ((0, "checkpoints/base"),)
+
+
+class Learner:
+    """A learner whose whole state is one number."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+
+    def save(self, folder: Path) -> None:
+        (folder / "number").write_bytes(bytes([self.number]))
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> ObjectStore:
+    return open_store(StoreConfig(url=str(tmp_path)), {})
+
+
+def advance(pointer: Pointer, iteration: int) -> None:
+    learner: Any = Learner(iteration)
+    pointer.advance(learner, iteration, BASE)
+
+
+def saved(store: ObjectStore) -> int:
+    """The number in the state that the pointer names, which must be whole."""
+    state = load_state(store, "r")
+    assert state is not None
+    return artifacts.read(store, state.resume, "number")[0]
+
+
+def test_the_pointer_moves_on_and_keeps_the_last_state_only(store: ObjectStore) -> None:
+    pointer = Pointer(store, "r")
+    assert pointer.state is None
+    for iteration in (1, 2, 3):
+        advance(pointer, iteration)
+        assert saved(store) == iteration
+    assert len({info.key.split("/")[3] for info in store.list("runs/r/resume/")}) == 1
+
+
+def test_whoever_resumes_a_run_stops_the_process_that_still_plays_it(store: ObjectStore) -> None:
+    first = Pointer(store, "r")
+    advance(first, 1)
+    second = Pointer(store, "r")
+    second.take_over()
+    with pytest.raises(TrainingError, match="Another process goes on with the run r"):
+        advance(first, 2)
+    assert saved(store) == 1, "the loser has touched nothing"
+    advance(second, 2)
+    assert saved(store) == 2
+
+
+def test_of_two_that_resume_at_once_one_goes_on(store: ObjectStore) -> None:
+    advance(Pointer(store, "r"), 1)
+    first, second = Pointer(store, "r"), Pointer(store, "r")
+    first.take_over()
+    with pytest.raises(TrainingError, match="Another process"):
+        second.take_over()
+    advance(first, 2)
+
+
+def test_before_the_first_checkpoint_the_first_to_reach_it_goes_on(store: ObjectStore) -> None:
+    first, second = Pointer(store, "r"), Pointer(store, "r")
+    second.take_over()
+    advance(first, 1)
+    with pytest.raises(TrainingError, match="Another process"):
+        advance(second, 1)
+
+
+@pytest.mark.parametrize("data", [b"", b"{", b'{"iteration": 1}'])
+def test_a_damaged_pointer_is_named(data: bytes, store: ObjectStore) -> None:
+    store.put("runs/r/state.json", data)
+    with pytest.raises(TrainingError, match=r"runs/r/state\.json"):
+        Pointer(store, "r")
+
+
+@pytest.mark.parametrize("data", [None, b"{", b"[]"])
+def test_a_run_whose_record_is_gone_or_damaged_is_not_changed(data: bytes | None, store: ObjectStore) -> None:
+    if data is not None:
+        store.put("runs/r/run.json", data)
+    with pytest.raises(TrainingError, match=r"runs/r/run\.json"):
+        update_run(store, "r", status="trained")
+    assert (store.read("runs/r/run.json") or (None,))[0] == data
