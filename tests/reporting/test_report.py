@@ -183,6 +183,13 @@ def _garble_tasks(store: ObjectStore, info: Any) -> None:
     store.put("runs/factbook-0/tasks/000001.parquet", b"no parquet")
 
 
+def _change_tasks(store: ObjectStore, info: Any) -> None:
+    data = bytearray(store.get("runs/factbook-0/tasks/000001.parquet"))
+    data[len(data) // 2] ^= 1
+    data[-9] ^= 0xFF  # in the footer
+    store.put("runs/factbook-0/tasks/000001.parquet", bytes(data))
+
+
 @pytest.mark.parametrize(
     ("damage", "names"),
     [
@@ -192,6 +199,7 @@ def _garble_tasks(store: ObjectStore, info: Any) -> None:
         (_forge_decision, "decisions/"),
         (_garble_iteration, "iterations/000001.json"),
         (_garble_tasks, "tasks/000001.parquet"),
+        (_change_tasks, "tasks/000001.parquet"),
     ],
 )
 def test_a_damaged_part_is_left_out_and_named(damage: Damage, names: str, make_run: MakeRun) -> None:
