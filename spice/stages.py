@@ -29,6 +29,7 @@ from spice.promotion.gate import Decision
 from spice.promotion.switch import require_disengaged
 from spice.selfplay.types import Document
 from spice.store import ObjectStore, artifacts, open_store
+from spice.store.refs import LATEST
 
 if TYPE_CHECKING:
     from spice.evaluation.items import Results, Suite
@@ -48,12 +49,15 @@ class Evaluated:
 def ingest(
     paths: Sequence[Path], name: str, config: Config, *, strict: bool = False, progress: Progress
 ) -> IngestReport:
-    """Read documents and write the dataset version `datasets/<name>/<digest>`; see `spice.corpus.ingest`."""
+    """Write the dataset version `datasets/<name>/<digest>`, from now on the latest; see `spice.corpus.ingest`."""
     store = open_store(config.store)
     count = token_counter(locate(config.model, store))
-    return ingest_documents(
+    report = ingest_documents(
         paths, name, store, config.corpus, config.model.name, count, strict=strict, progress=progress
     )
+    prefix, _, digest = report.ref.rpartition("/")
+    artifacts.tag(store, prefix, LATEST, digest)
+    return report
 
 
 def train(corpus: str, config: Config, run: str, *, resume: bool = False, progress: Progress) -> Trained:

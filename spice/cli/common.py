@@ -24,6 +24,7 @@ torch) are imported inside the function, so that `spice --help` stays quick.
 
 from __future__ import annotations
 
+import json
 import os
 import shlex
 import sys
@@ -80,12 +81,12 @@ def again(config: Config, actor: str = "local") -> str:
     """The options that make a printed command meet the same store under the same rules of release, to be copied.
 
     Args:
-        config: of the command that prints it. What it takes by itself is left out.
+        config: of the command that prints it. What a command takes without any option is left out.
         actor: whose key will sign.
     """
-    from spice.config import Config
+    from spice import settings
 
-    plain = Config()
+    plain = settings.resolve(DEFAULT_PRESET).config
     words = [*(["--as", actor] if actor != "local" else []), "--store", config.store.url]
     for section in ("store", "promotion"):
         ours, usual = getattr(config, section).model_dump(), getattr(plain, section).model_dump()
@@ -93,7 +94,7 @@ def again(config: Config, actor: str = "local") -> str:
             word
             for name, value in ours.items()
             if value != usual[name] and (section, name) != ("store", "url")
-            for word in ("--set", f"{section}.{name}={str(value).lower() if isinstance(value, bool) else value}")
+            for word in ("--set", f"{section}.{name}={value if isinstance(value, str) else json.dumps(value)}")
         ]
     return shlex.join(words)
 

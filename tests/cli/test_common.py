@@ -2,14 +2,16 @@ from __future__ import annotations
 
 import json
 import math
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 from rich.table import Table
 
-from spice.cli.common import emit, load_config
+from spice.cli.common import DEFAULT_PRESET, again, emit, load_config
 from spice.errors import ConfigError
+from spice.settings import presets
 
 
 @dataclass(frozen=True)
@@ -45,3 +47,20 @@ def test_the_store_option_wins_over_the_other_sources(monkeypatch: pytest.Monkey
 def test_a_bad_setting_is_a_config_error() -> None:
     with pytest.raises(ConfigError, match=r"store\.urk"):
         load_config("smoke", None, ["store.urk=x"])
+
+
+@pytest.mark.parametrize("preset", presets())
+def test_a_printed_command_meets_the_same_store_and_rules_without_the_preset(preset: str) -> None:
+    """Approvals are refused under other rules than those that the gate judged by."""
+    sets = ["store.endpoint=host:9000", "store.secure=false", "promotion.approvals=2"]
+    config = load_config(preset, None, sets, "s3://bucket/a b")
+    words = shlex.split(again(config, "anna"))
+    options = [words[i : i + 2] for i in range(0, len(words), 2)]
+    copied = load_config(
+        DEFAULT_PRESET,
+        None,
+        [value for name, value in options if name == "--set"],
+        dict(options)["--store"],
+    )
+    assert dict(options)["--as"] == "anna"
+    assert (copied.store, copied.promotion) == (config.store, config.promotion)
