@@ -60,44 +60,31 @@ def test_a_seed_fixes_the_items_in_any_order_of_segments_and_another_gives_other
 @pytest.mark.parametrize(
     ("sentence", "title", "shown"),
     [
-        ("It became independent in 1958, after a long war.", "Algeria", "Algeria: It became independent in"),
-        ("It became independent in 1958, after a long war.", "", None),
-        (
-            "The country became independent in 1958 after a war.",
-            "Algeria",
-            "Algeria: The country became independent in",
-        ),
-        ("Xanadu became independent in 1958, after a war.", "Algeria", "Algeria: Xanadu became independent in"),
-        ("Algeria became independent in 1958, after a war.", "Algeria", "Algeria became independent in"),
-        ("The games of Xanadu were held in 1958.", "Xanadu in 1958", "The games of Xanadu were held in"),
-        ("Their neighbour Xanadu became independent in 1958.", "", None),
-        ("In Xanadu the country was independent by 1958.", "", "In Xanadu the country was independent by"),
-        ("Independent since 1958", "Algeria", None),
-        ("It has 1958 towns.", "Algeria", None),
-        (f"Xanadu has {'very ' * 50}many towns since 1958.", "", None),
+        ("It was founded by Kubla in those days.", "Algeria", "Algeria: It was founded by ____ in those days."),
+        ("It was founded by Kubla in those days.", "", None),
+        ("The country was freed by Kubla long ago.", "Algeria", "Algeria: The country was freed by ____ long ago."),
+        ("Xanadu was founded by Kubla in those days.", "Algeria", "Algeria: Xanadu was founded by ____ in those days."),
+        ("Algeria was founded by Kubla in those days.", "Algeria", "Algeria was founded by ____ in those days."),
+        ("Games of Xanadu were held by Kubla.", "Kubla of Xanadu", "Games of Xanadu were held by ____."),
+        ("Their neighbour Xanadu was founded by Kubla.", "", None),
+        ("In Xanadu the country was freed by Kubla.", "", "In Xanadu the country was freed by ____."),
+        ("Founded by Kubla then.", "Algeria", None),
+        (f"Xanadu has {'very ' * 50}many towns of Kubla.", "", None),
     ],
 )
 def test_the_sentence_must_name_its_subject(
     atlas: list[Any], make_segment: Any, sentence: str, title: str, shown: str | None
 ) -> None:
     others = [segment for segment in atlas if segment.document_id != "Algeria"]
-    suite = build([*others, make_segment("own", sentence, title, "own-0")])
-    questions = [item.task.question for item in suite.items if item.cluster == "own" and item.task.answer == "1958"]
-    assert [cloze.STEM.format(sentence=f"{shown} {cloze.BLANK}") in question for question in questions] == (
-        [True] if shown else []
-    )
+    drawn = [build([*others, make_segment("own", sentence, title, "own-0")], seed=seed) for seed in range(20)]
+    items = [item for suite in drawn for item in suite.items if item.cluster == "own" and item.task.answer == "Kubla"]
+    assert {item.task.question for item in items} == ({cloze.STEM.format(sentence=shown)} if shown else set())
 
 
-def test_options_of_a_quantity_share_its_unit(make_segment: Any) -> None:
-    segments = [
-        make_segment(f"city{i}", f"Xanadu{i} covers {100 + i} km and its river is {20 + i} years old.", f"Xanadu{i}")
-        for i in range(12)
-    ]
-    items = [item for item in build(segments).items if item.task.answer[0].isdigit()]
-    assert items
-    for item in items:
-        unit = item.task.answer.split(" ", 1)[1]
-        assert all(option.endswith(unit) for option in item.task.options)
+def test_figures_and_dates_are_not_blanked(atlas: list[Any]) -> None:
+    items = build(atlas).items
+    assert any(any(map(str.isdigit, item.source_text)) for item in items)
+    assert not any(any(map(str.isdigit, item.task.answer)) for item in items)
 
 
 def test_a_title_that_gives_the_answer_away_makes_no_item(atlas: list[Any], make_segment: Any) -> None:
