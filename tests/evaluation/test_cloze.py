@@ -69,7 +69,7 @@ def test_a_seed_fixes_the_items_in_any_order_of_segments_and_another_gives_other
         ("Their neighbour Xanadu was founded by Kubla.", "", None),
         ("In Xanadu the country was freed by Kubla.", "", "In Xanadu the country was freed by ____."),
         ("Founded by Kubla then.", "Algeria", None),
-        (f"Xanadu has {'very ' * 50}many towns of Kubla.", "", None),
+        (f"In Xanadu it has {'very ' * 50}many towns of Kubla.", "", None),
     ],
 )
 def test_the_sentence_must_name_its_subject(
