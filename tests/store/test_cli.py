@@ -61,7 +61,8 @@ def test_doctor_fails_where_guardrails_cannot_stand(tmp_path: Path) -> None:
 def test_gc_only_lists_unless_told_to_delete(url: str) -> None:
     for arguments in ([], ["--dry-run"]):
         done = spice("gc", "--store", url, *arguments)
-        assert (done.returncode, "spice gc --delete" in done.stdout) == (0, True), done.stderr
+        assert done.returncode == 0, done.stderr
+        assert "spice gc --delete" in " ".join(done.stdout.split())  # a long address wraps the title
         assert "checkpoints/" in done.stdout
     assert [info.key for info in open_store(StoreConfig(url=url)).list("checkpoints/")] != []
 
