@@ -26,7 +26,6 @@ OPTIONS = 4
 _MIN_WORDS, _MAX_WORDS = 6, 45
 _PER_DOCUMENT = 12
 _TRIED = 200
-_DIGITS = re.compile(r"\d[\d.,]*")
 _POINTS_ELSEWHERE = re.compile(
     r"^(?:it|its|he|his|she|her|they|their|these|those|this|that|here|there|such|both|we|our|i|my|you|your)\b", re.I
 )
