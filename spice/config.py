@@ -192,6 +192,20 @@ class PromotionConfig(Section):
     approval_hours: float = Field(168.0, gt=0.0, description="an approval counts for this long")
 
 
+class ConsoleConfig(Section):
+    """The web console: who may log in how, and how often anybody may act."""
+
+    url: str | None = Field(None, description="the address people use, such as https://spice.example.org")
+    key: str = Field("console", description="the key that signs what people do in the console")
+    proxies: tuple[str, ...] = Field((), description="addresses or networks of gateways whose user header is believed")
+    user_header: str = Field("kubeflow-userid", min_length=1, description="the header in which a gateway names the user")
+    people: tuple[str, ...] = Field(
+        (), description="who is who: identity=name for each person that a gateway or an identity provider names"
+    )
+    session_hours: float = Field(8.0, gt=0.0, description="a login ends after this long")
+    actions_per_minute: int = Field(10, ge=1, description="most actions of one person in a minute")
+
+
 class Config(Section):
     """Everything a run depends on, besides the documents and the store's credentials."""
 
@@ -205,3 +219,4 @@ class Config(Section):
     training: TrainingConfig = TrainingConfig()
     evaluation: EvaluationConfig = EvaluationConfig()
     promotion: PromotionConfig = PromotionConfig()
+    console: ConsoleConfig = ConsoleConfig()

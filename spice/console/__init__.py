@@ -1,0 +1,1 @@
+"""The web console: what is live, what waits for approval, on which evidence, and the kill-switch."""
