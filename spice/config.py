@@ -206,6 +206,25 @@ class ConsoleConfig(Section):
     actions_per_minute: int = Field(10, ge=1, description="most actions of one person in a minute")
 
 
+class KubeflowConfig(Section):
+    """Where pipelines are submitted, and where a pipeline trains. Nothing here changes what is learned."""
+
+    host: str | None = Field(
+        None, description="address of the Pipelines API; none asks KF_PIPELINES_ENDPOINT, then the cluster's own"
+    )
+    namespace: str | None = Field(None, description="namespace of the runs, on an installation for several users")
+    experiment: str = Field("spice", min_length=1, description="experiment that submitted runs are listed under")
+    launcher: Literal["pod", "trainjob"] = Field(
+        "pod", description="where the train component trains: in its own pod, or in a TrainJob that it creates"
+    )
+    runtime: str = Field("spice-training", description="ClusterTrainingRuntime of the TrainJob")
+    image: str | None = Field(None, description="image of the TrainJob; the runtime's own if none")
+    service_account: str | None = Field(None, description="service account of the TrainJob's pod; the runtime's if none")
+    queue: str | None = Field(None, description="Kueue's LocalQueue for the TrainJob; none starts it at once")
+    gpus: int = Field(1, ge=0, description="GPUs of the TrainJob's pod")
+    restarts: int = Field(3, ge=0, description="how often a TrainJob that the cluster interrupted is created again")
+
+
 class Config(Section):
     """Everything a run depends on, besides the documents and the store's credentials."""
 
@@ -220,3 +239,4 @@ class Config(Section):
     evaluation: EvaluationConfig = EvaluationConfig()
     promotion: PromotionConfig = PromotionConfig()
     console: ConsoleConfig = ConsoleConfig()
+    kubeflow: KubeflowConfig = KubeflowConfig()
