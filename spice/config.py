@@ -12,6 +12,18 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 SpanKind = Literal["date", "year", "quantity", "number", "name", "term"]
+RecipeName = Literal[
+    "spice",
+    "strong_challenger",
+    "fixed_challenger",
+    "no_corpus",
+    "r_zero",
+    "absolute_zero",
+    "rlvr",
+    "random_reward",
+]
+ChallengerReward = Literal["variance", "sample_variance", "threshold", "absolute_zero", "r_zero", "random"]
+Estimator = Literal["drgrpo", "joint_mean", "group_mean", "grpo", "reinforce_plus_plus"]
 
 
 class Section(BaseModel):
@@ -69,13 +81,35 @@ class CorpusConfig(Section):
 class RecipeConfig(Section):
     """Which system is trained: SPICE or one that it is compared with (paper section 4)."""
 
-    name: Literal["spice"] = Field("spice", description="the recipe")
+    name: RecipeName = Field("spice", description="the recipe")
     batch_documents: int = Field(128, ge=1, description="documents per iteration, B")
     group_size: int = Field(8, ge=1, description="answers per task, G")
     attempts: int = Field(8, ge=1, description="Challenger attempts kept per document (paper: G)")
     max_attempts: int = Field(1024, ge=1, description="most Challenger attempts per document, N")
-    reward: Literal["variance"] = Field("variance", description="the Challenger's reward for a valid task")
-    invalid_reward: float = Field(-0.1, description="the Challenger's reward for an invalid attempt")
+    reward: ChallengerReward | None = Field(
+        None, description="the Challenger's reward for a valid task; none takes the recipe's own (spice: variance)"
+    )
+    invalid_reward: float | None = Field(
+        None, description="the Challenger's reward for an invalid attempt; none takes the recipe's own (spice: -0.1)"
+    )
+    estimator: Estimator | None = Field(
+        None, description="how rewards become advantages; none takes the recipe's own (spice: drgrpo)"
+    )
+    challenger_model: str | None = Field(
+        None, description="strong_challenger: the model that poses the tasks, named like model.name"
+    )
+    question_set: str | None = Field(
+        None, description="rlvr: a JSONL file of questions with their answers, like an evaluation suite"
+    )
+    votes: int = Field(10, ge=2, description="r_zero: answers per task, of which the most frequent counts as gold")
+    vote_margin: float = Field(
+        0.25, ge=0.0, le=0.5, description="r_zero: the Reasoner learns from tasks whose share of agreeing votes is this near 1/2"
+    )
+    challenger_phase: int = Field(5, ge=1, description="r_zero: iterations in a row in which the Challenger learns")
+    reasoner_phase: int = Field(15, ge=1, description="r_zero: iterations in a row in which the Reasoner learns")
+    sources: tuple[str, ...] = Field(
+        (), description="train on documents whose file matches one of these patterns (docs/*.md); none takes all"
+    )
     formats: tuple[Literal["multiple_choice", "free_form"], ...] = Field(
         ("multiple_choice", "free_form"), min_length=1, description="task formats the selector may choose from"
     )
@@ -206,6 +240,49 @@ class ConsoleConfig(Section):
     actions_per_minute: int = Field(10, ge=1, description="most actions of one person in a minute")
 
 
+class ServingConfig(Section):
+    """The gateway. Credentials are never part of the tree: SPICE_UPSTREAM_KEY is read from the environment."""
+
+    host: str = Field("127.0.0.1", min_length=1, description="address to listen on")
+    port: int = Field(8000, ge=0, le=65535, description="port to listen on; 0 takes a free one")
+    engine: Literal["transformers", "upstream"] = Field(
+        "transformers", description="transformers: embedded; upstream: servers such as vLLM that speak the OpenAI API"
+    )
+    upstreams: tuple[str, ...] = Field(
+        (), description="base URLs of upstream servers; each serves one release under its reference as model name"
+    )
+    model_name: str = Field("spice", min_length=1, description="the model name that stands for whatever is live")
+    poll_seconds: float = Field(0.2, gt=0.0, le=0.25, description="how often switch and ledger are read")
+    blind_seconds: float = Field(
+        3.0, ge=0.5, description="stop answering when the store could not be read for this long"
+    )
+    load_seconds: float = Field(
+        600.0, gt=0.0, description="go on with the release before for at most this long while the live one will not load"
+    )
+    drain_seconds: float = Field(
+        300.0, ge=0.0, description="time that requests of a replaced release have to end before they are cut"
+    )
+    keep_warm: int = Field(1, ge=0, description="earlier good releases kept loaded, for an instant way back")
+    min_free_bytes: int = Field(
+        2**30, ge=0, description="earlier releases are kept loaded only while this much memory stays free"
+    )
+    canary: str | None = Field(
+        None, description="checkpoints/<digest> of a second release that gets a share of the requests"
+    )
+    canary_share: float = Field(0.0, ge=0.0, le=1.0, description="share of requests that the canary answers")
+    require_keys: bool = Field(True, description="ask for an API key; without, only loopback addresses are served")
+    key_seconds: float = Field(2.0, gt=0.0, description="how often API keys are read again")
+    public_metrics: bool = Field(False, description="show /metrics without an API key")
+    max_request_bytes: int = Field(2**20, ge=1024, description="longest request body")
+    max_concurrent: int = Field(64, ge=1, description="requests answered at once")
+    max_queue: int = Field(256, ge=0, description="requests that may wait for their turn; more are refused")
+    queue_seconds: float = Field(30.0, gt=0.0, description="longest wait for a turn")
+    request_seconds: float = Field(300.0, gt=0.0, description="longest time for one answer, from its turn on")
+    max_tokens: int = Field(4096, ge=1, description="longest answer, in tokens; also where a request names no length")
+    max_choices: int = Field(8, ge=1, description="most answers to one request, prompts times n")
+    batch_sequences: int = Field(32, ge=1, description="answers that the embedded engine decodes together")
+
+
 class KubeflowConfig(Section):
     """Where pipelines are submitted, and where a pipeline trains. Nothing here changes what is learned."""
 
@@ -225,6 +302,40 @@ class KubeflowConfig(Section):
     restarts: int = Field(3, ge=0, description="how often a TrainJob that the cluster interrupted is created again")
 
 
+class DriftConfig(Section):
+    """How documents, tasks, traffic and pass rates are watched for change."""
+
+    false_alarm_rate: float = Field(
+        0.01, gt=0.0, le=0.2, description="probability that a check finds drift where nothing changed"
+    )
+    permutations: int = Field(999, ge=99, le=100_000, description="random divisions that calibrate each threshold")
+    max_units: int = Field(
+        400, ge=10, le=5000, description="most documents, tasks or requests that are drawn from each side"
+    )
+    window: int = Field(10, ge=1, description="iterations at the start and the end of a run whose tasks are compared")
+    change_size: float = Field(
+        1.0, gt=0.0, description="change of the pass rate that is found fastest, in standard deviations"
+    )
+    horizon: int = Field(
+        1000, ge=10, le=100_000, description="iterations for which the false-alarm rate of the pass rate holds"
+    )
+    seed: int = Field(20251024, ge=0, description="seed of draws and permutations; not the training seed")
+
+
+class MonitoringConfig(Section):
+    """What `spice exporter` reads, and how often."""
+
+    refresh_seconds: float = Field(15.0, gt=0.0, description="between two looks at what is known to change")
+    discovery_seconds: float = Field(
+        60.0, gt=0.0, description="between two listings that find new runs, evaluations and drift reports"
+    )
+    verify_seconds: float = Field(
+        3600.0, gt=0.0, description="between two verifications of the whole ledger; new entries are verified at once"
+    )
+    run_hours: float = Field(24.0, gt=0.0, description="a run without new iterations for this long is not exported")
+    window: int = Field(5, ge=1, description="iterations that make the start of a run, and its recent past")
+
+
 class Config(Section):
     """Everything a run depends on, besides the documents and the store's credentials."""
 
@@ -238,5 +349,8 @@ class Config(Section):
     training: TrainingConfig = TrainingConfig()
     evaluation: EvaluationConfig = EvaluationConfig()
     promotion: PromotionConfig = PromotionConfig()
+    serving: ServingConfig = ServingConfig()
     console: ConsoleConfig = ConsoleConfig()
     kubeflow: KubeflowConfig = KubeflowConfig()
+    drift: DriftConfig = DriftConfig()
+    monitoring: MonitoringConfig = MonitoringConfig()

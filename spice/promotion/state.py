@@ -25,6 +25,8 @@ _ROLE_FOR: dict[str, Role | None] = {
     "kill.engage": "operator",
     "kill.consent": "operator",
     "kill.release": "operator",
+    "drill.start": "operator",
+    "drill.end": "operator",
     "refused": None,
 }
 
