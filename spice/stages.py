@@ -23,9 +23,10 @@ from spice.corpus.ingest import ingest as ingest_documents
 from spice.errors import IntegrityError, NotFoundError
 from spice.models.catalog import checkpoint_folder, locate
 from spice.models.tokenizer import token_counter
-from spice.promotion import gate
+from spice.promotion import gate, release
 from spice.promotion import request as requests
 from spice.promotion.gate import Decision
+from spice.promotion.release import Status
 from spice.promotion.switch import require_disengaged
 from spice.selfplay.types import Document
 from spice.store import ObjectStore, artifacts, open_store
@@ -213,6 +214,31 @@ def request_promotion(
     recorded = gate.record(store, decision, signer)
     passed = decision.outcome == "pass"
     return recorded, requests.request(store, recorded, signer, clock) if passed else None
+
+
+def judge(evaluation: str, config: Config, signer: Signer) -> tuple[str, Decision]:
+    """Ask the gate about an evaluation, and sign and store its answer, a no as well as a pass.
+
+    Returns:
+        The reference of the decision, and the decision.
+    """
+    decision = decide(evaluation, config)
+    return gate.record(open_store(config.store), decision, signer), decision
+
+
+def verify_promotion(request: str, config: Config, clock: Callable[[], datetime]) -> tuple[str, ...]:
+    """Who approved a request, if it could be promoted now. Raises `RefusedError` if it could not; changes nothing."""
+    return release.verify(open_store(config.store), request, config.promotion, clock)
+
+
+def promote(request: str, config: Config, signer: Signer, clock: Callable[[], datetime]) -> Status:
+    """Make the candidate of an approved request live; see `spice.promotion.release`."""
+    return release.promote(open_store(config.store), request, signer, config.promotion, clock)
+
+
+def rollback(to: str | None, reason: str, config: Config, signer: Signer, clock: Callable[[], datetime]) -> Status:
+    """Go back to the release before the live one, or to the earlier release `to`."""
+    return release.rollback(open_store(config.store), signer, clock, to, reason)
 
 
 def _document(segment: dataset.Segment) -> Document:

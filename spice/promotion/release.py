@@ -79,6 +79,16 @@ def promote(store: ObjectStore, ref: str, signer: Signer, config: PromotionConfi
         return status(log)
 
 
+def verify(store: ObjectStore, ref: str, config: PromotionConfig, clock: Clock) -> tuple[str, ...]:
+    """Who approved the request `ref`, if `promote` would make its candidate live now. Changes nothing, needs no key.
+
+    Raises:
+        RefusedError: it would not, with the reason.
+    """
+    log = ReleaseLog(store)
+    return _verify(log, ref, requests.load(log, ref), config, clock().astimezone(UTC))
+
+
 def rollback(store: ObjectStore, signer: Signer, clock: Clock, to: str | None = None, reason: str = "") -> Status:
     """Go back to the release before the live one, or to the earlier release `to`. Works while the switch is engaged.
 
