@@ -103,7 +103,10 @@ class RecipeConfig(Section):
     )
     votes: int = Field(10, ge=2, description="r_zero: answers per task, of which the most frequent counts as gold")
     vote_margin: float = Field(
-        0.25, ge=0.0, le=0.5, description="r_zero: the Reasoner learns from tasks whose share of agreeing votes is this near 1/2"
+        0.25,
+        ge=0.0,
+        le=0.5,
+        description="r_zero: the Reasoner learns from tasks whose share of agreeing votes is this near 1/2",
     )
     challenger_phase: int = Field(5, ge=1, description="r_zero: iterations in a row in which the Challenger learns")
     reasoner_phase: int = Field(15, ge=1, description="r_zero: iterations in a row in which the Reasoner learns")
@@ -232,7 +235,9 @@ class ConsoleConfig(Section):
     url: str | None = Field(None, description="the address people use, such as https://spice.example.org")
     key: str = Field("console", description="the key that signs what people do in the console")
     proxies: tuple[str, ...] = Field((), description="addresses or networks of gateways whose user header is believed")
-    user_header: str = Field("kubeflow-userid", min_length=1, description="the header in which a gateway names the user")
+    user_header: str = Field(
+        "kubeflow-userid", min_length=1, description="the header in which a gateway names the user"
+    )
     people: tuple[str, ...] = Field(
         (), description="who is who: identity=name for each person that a gateway or an identity provider names"
     )
@@ -257,7 +262,7 @@ class ServingConfig(Section):
         3.0, ge=0.5, description="stop answering when the store could not be read for this long"
     )
     load_seconds: float = Field(
-        600.0, gt=0.0, description="go on with the release before for at most this long while the live one will not load"
+        600.0, gt=0.0, description="longest use of the release before while the live one will not load"
     )
     drain_seconds: float = Field(
         300.0, ge=0.0, description="time that requests of a replaced release have to end before they are cut"
@@ -296,7 +301,9 @@ class KubeflowConfig(Section):
     )
     runtime: str = Field("spice-training", description="ClusterTrainingRuntime of the TrainJob")
     image: str | None = Field(None, description="image of the TrainJob; the runtime's own if none")
-    service_account: str | None = Field(None, description="service account of the TrainJob's pod; the runtime's if none")
+    service_account: str | None = Field(
+        None, description="service account of the TrainJob's pod; the runtime's if none"
+    )
     queue: str | None = Field(None, description="Kueue's LocalQueue for the TrainJob; none starts it at once")
     gpus: int = Field(1, ge=0, description="GPUs of the TrainJob's pod")
     restarts: int = Field(3, ge=0, description="how often a TrainJob that the cluster interrupted is created again")
