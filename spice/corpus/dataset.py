@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 from pydantic import TypeAdapter, ValidationError
 
 from spice.corpus.document import Unit
-from spice.errors import CorpusError, IntegrityError
+from spice.errors import CorpusError, IntegrityError, NotFoundError
 from spice.store import artifacts
 from spice.store.base import ObjectStore
 
@@ -82,6 +82,21 @@ def load(store: ObjectStore, ref: str, split: Split | None = None) -> list[Segme
     return chosen
 
 
+def find(store: ObjectStore, ref: str, segment_id: str) -> Segment:
+    """One segment of a dataset version, verified; no more than one shard of the version is held in memory.
+
+    Raises:
+        NotFoundError: there is no such version, or no such segment in it.
+        IntegrityError: its bytes were changed, or it was not written by `ingest`.
+    """
+    ref = artifacts.resolve(store, ref)
+    for name in sorted(artifacts.files(store, ref)):
+        if name.endswith(".parquet"):
+            for segment in _read_shard(artifacts.read(store, ref, name), f"{ref}/{name}", segment_id):
+                return segment
+    raise NotFoundError(f"{ref} has no segment {segment_id!r}.")
+
+
 def manifest(store: ObjectStore, ref: str) -> dict[str, Any]:
     """The manifest of a dataset version: counts, configuration, tokenizer. Raises as `load` does."""
     return artifacts.manifest(store, artifacts.resolve(store, ref))
@@ -124,10 +139,15 @@ class ShardWriter:
         self._rows, self._bytes = [], 0
 
 
-def _read_shard(data: bytes, where: str) -> Iterator[Segment]:
+def _read_shard(data: bytes, where: str, segment_id: str | None = None) -> Iterator[Segment]:
+    """The segments of a shard, or only the one of that id."""
     try:
         # Without threads: Arrow's thread pools sometimes abort the interpreter when it exits soon after.
-        rows = pq.ParquetFile(io.BytesIO(data)).read(use_threads=False).to_pylist()
+        table = pq.ParquetFile(io.BytesIO(data)).read(use_threads=False)
+        if segment_id is not None:
+            ids = table["segment_id"].to_pylist()
+            table = table.slice(ids.index(segment_id), 1) if segment_id in ids else table.slice(0, 0)
+        rows = table.to_pylist()
         yield from _SEGMENTS.validate_python(rows)
     except (pa.ArrowException, ValidationError) as error:
         raise IntegrityError(f"{where} is not a shard of segments that this program wrote: {error}") from error

@@ -14,7 +14,7 @@ from spice.corpus import dataset
 from spice.corpus.clean import clean
 from spice.corpus.collect import is_held_out
 from spice.corpus.ingest import IngestReport, ingest
-from spice.errors import CorpusError
+from spice.errors import CorpusError, NotFoundError
 from spice.store import ObjectStore, artifacts
 
 Run = Callable[..., IngestReport]
@@ -241,3 +241,13 @@ def test_unusable_temporary_folder_is_an_error_that_names_it(
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "gone"))
     with pytest.raises(CorpusError, match=r"temporary folder .*gone cannot be used"):
         run()
+
+
+def test_one_segment_is_found_by_its_id(store, folder, run, prose) -> None:
+    for name in ("one", "two"):
+        (folder / f"{name}.txt").write_text(prose(name))
+    ref = run().ref
+    for segment in dataset.load(store, ref):
+        assert dataset.find(store, ref, segment.segment_id) == segment
+    with pytest.raises(NotFoundError, match="no segment 'x'"):
+        dataset.find(store, ref, "x")
