@@ -1,0 +1,1 @@
+"""Reads the store and says what is there; one module per page."""

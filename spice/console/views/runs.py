@@ -1,0 +1,86 @@
+"""Runs: what was trained, how it goes, and which tasks were posed."""
+
+from __future__ import annotations
+
+import io
+import re
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from spice.console.records import RunDetail, RunSummary, TaskPage, TaskRow
+from spice.console.views.paging import cut
+from spice.errors import IntegrityError, NotFoundError
+from spice.reporting import facts, load, runs
+from spice.reporting.records import Run, RunInfo
+from spice.store.base import ObjectStore
+
+_COLUMNS = ["iteration", "document", "source", "valid", "question", "answer", "trained"]
+_TASKS = re.compile(r".*/tasks/(\d+)\.parquet")
+
+
+def summaries(store: ObjectStore) -> tuple[RunSummary, ...]:
+    """Every run, the last name first: made-up names begin with nothing but end with the time."""
+    return tuple(_summary(name, info) for name, info in reversed(runs(store)))
+
+
+def read(store: ObjectStore, name: str) -> Run:
+    """All that could be read of a run. Raises `NotFoundError`."""
+    return load(store, name)
+
+
+def detail(run: Run) -> RunDetail:
+    """A run as the API answers it."""
+    training = (run.config or {}).get("training") or {}
+    return RunDetail(
+        **_summary(run.name, run.info).model_dump(),
+        told=facts.result(run),
+        planned=training.get("iterations"),
+        iterations=run.iterations,
+        problems=tuple(run.problems),
+    )
+
+
+def tasks(store: ObjectStore, name: str, iteration: int, page: int) -> TaskPage:
+    """Tasks of one iteration of a run, `PAGE` at a time.
+
+    Raises:
+        NotFoundError: there is no such iteration.
+        IntegrityError: its record is damaged.
+    """
+    found = sorted(int(m[1]) for info in store.list(f"runs/{name}/tasks/") if (m := _TASKS.fullmatch(info.key)))
+    if iteration not in found:
+        raise NotFoundError(f"The run {name} has no tasks of iteration {iteration}; it has {len(found)} iterations.")
+    key = f"runs/{name}/tasks/{iteration:06d}.parquet"
+    try:
+        rows = pq.read_table(io.BytesIO(store.get(key)), columns=_COLUMNS, use_threads=False).to_pylist()
+    except (pa.ArrowException, OSError) as error:
+        raise IntegrityError(f"{key} in {store.url} is damaged: {error}. Restore it from a backup.") from error
+    numbered = list(enumerate(rows))
+    part, page, pages = cut(numbered, page)
+    return TaskPage(
+        run=name,
+        iteration=iteration,
+        iterations=len(found),
+        page=page,
+        pages=pages,
+        total=len(rows),
+        tasks=tuple(
+            TaskRow(
+                iteration=iteration,
+                row=number,
+                question=row["question"] or "",
+                answer=row["answer"] or "",
+                source=row["source"] or "",
+                segment=row["document"] or "",
+                valid=bool(row["valid"]),
+                trained=bool(row["trained"]),
+            )
+            for number, row in part
+        ),
+    )
+
+
+def _summary(name: str, info: RunInfo) -> RunSummary:
+    known = info.model_dump(include=set(RunSummary.model_fields))
+    return RunSummary(name=name, **known)
