@@ -1,0 +1,1 @@
+"""Drift statistics, and the exporter that tells Prometheus what the store holds."""
