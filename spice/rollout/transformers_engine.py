@@ -1,8 +1,8 @@
 """The embedded engine: batched decoding with transformers, where copies of a prompt cost nothing.
 
-What is different from `model.generate`: all continuations of one prompt are
-decoded as one row under a tree mask, so the prompt's keys and values exist
-once; what all prompts of a batch begin with (instructions, worked examples)
+What is different from `model.generate`: all continuations of one prompt, of
+whatever requests, are decoded as one row under a tree mask, so the prompt's
+keys and values exist once; what all prompts of a batch begin with (instructions, worked examples)
 is computed once for as long as the weights stay the same; finished
 continuations leave the batch at once.
 """
@@ -82,9 +82,9 @@ class TransformersEngine:
 
     def _decode(self, requests: list[Request]) -> list[list[Completion]]:
         tree = _Tree(requests, self._tokenizer.eos_token_id)
-        cache, visible, logits = self._prefill(requests)
+        cache, visible, logits = self._prefill(tree.prompts)
         matchers = self._matchers(requests, tree)
-        owners = torch.full((len(requests), 0), -1, device=self._device)
+        owners = torch.full((len(tree.prompts), 0), -1, device=self._device)
         logits = logits[torch.tensor(tree.rows, device=self._device)]
         while True:
             self._extend(tree, logits, matchers)
@@ -108,26 +108,26 @@ class TransformersEngine:
             picked = torch.tensor([where[sample] for sample in tree.active], device=self._device)
             logits = self._head(hidden[picked[:, 0], picked[:, 1]])
 
-    def _prefill(self, requests: list[Request]) -> tuple[TreeCache, torch.Tensor, torch.Tensor]:
+    def _prefill(self, prompts: list[tuple[int, ...]]) -> tuple[TreeCache, torch.Tensor, torch.Tensor]:
         """Run the prompts.
 
         Returns:
             The cache, which of its entries are real (boolean, shape [rows, entries]),
             and the logits after each prompt, shape [rows, vocabulary].
         """
-        prefix = self._prefix_cache(_common_prefix([request.prompt for request in requests]))
+        prefix = self._prefix_cache(_common_prefix(prompts))
         shared = prefix.layers[0].used if prefix else 0
-        cache = prefix.expanded(len(requests)) if prefix else TreeCache(self._model.config.num_hidden_layers)
-        lengths = torch.tensor([len(request.prompt) - shared for request in requests], device=self._device)
+        cache = prefix.expanded(len(prompts)) if prefix else TreeCache(self._model.config.num_hidden_layers)
+        lengths = torch.tensor([len(prompt) - shared for prompt in prompts], device=self._device)
         width = int(lengths.max())
-        ids = torch.tensor([_padded(request.prompt[shared:], width) for request in requests], device=self._device)
+        ids = torch.tensor([_padded(prompt[shared:], width) for prompt in prompts], device=self._device)
         steps = torch.arange(width, device=self._device)
         real = steps < lengths[:, None]
-        seen = torch.ones(len(requests), shared, dtype=torch.bool, device=self._device)
+        seen = torch.ones(len(prompts), shared, dtype=torch.bool, device=self._device)
         causal = (steps[:, None] >= steps) & real[:, None]
         mask = torch.cat([seen[:, None].expand(-1, width, -1), causal], dim=-1)
-        hidden = self._forward(ids, mask, (shared + steps).expand(len(requests), -1), cache)
-        logits = self._head(hidden[torch.arange(len(requests), device=self._device), lengths - 1])
+        hidden = self._forward(ids, mask, (shared + steps).expand(len(prompts), -1), cache)
+        logits = self._head(hidden[torch.arange(len(prompts), device=self._device), lengths - 1])
         return cache, torch.cat([seen, real], dim=1), logits
 
     def _prefix_cache(self, prefix: tuple[int, ...]) -> TreeCache | None:
@@ -155,7 +155,7 @@ class TransformersEngine:
         if self._grammars is None and any(request.grammar for request in requests):
             self._grammars = GrammarCompiler(self._tokenizer, self._vocabulary)
         compiled = [self._grammars.matcher(r.grammar) if r.grammar and self._grammars else None for r in requests]
-        return [None if (matcher := compiled[row]) is None else matcher.deep_copy() for row in tree.rows]
+        return [None if (matcher := compiled[owner]) is None else matcher.deep_copy() for owner in tree.owners]
 
     def _extend(self, tree: _Tree, logits: torch.Tensor, matchers: list[Any]) -> None:
         """Draw the next token of every active sample from `logits`, shape [active, vocabulary]."""
@@ -182,6 +182,7 @@ class TransformersEngine:
 class _Sample:
     """One continuation in the making."""
 
+    owner: int
     row: int
     request: Request
     uniforms: NDArray[np.float64]
@@ -193,19 +194,29 @@ class _Sample:
 
 
 class _Tree:
-    """The bookkeeping of one batch: which samples are alive, in which row, with which tokens."""
+    """The bookkeeping of one batch: which samples are alive, in which row, with which tokens.
+
+    Attributes:
+        prompts: one per row, no two alike.
+        owners: the request that each sample belongs to.
+        rows: the row that each sample continues.
+        active: the samples that are not finished.
+    """
 
     def __init__(self, requests: list[Request], end_token: int) -> None:
         self._end = end_token
         self._requests = requests
+        self.prompts = list(dict.fromkeys(request.prompt for request in requests))
+        row = {prompt: place for place, prompt in enumerate(self.prompts)}
         self._samples = [
-            _Sample(row, request, uniforms)
-            for row, request in enumerate(requests)
+            _Sample(owner, row[request.prompt], request, uniforms)
+            for owner, request in enumerate(requests)
             for uniforms in np.random.Generator(np.random.Philox(request.seed)).random((request.n, request.max_tokens))
         ]
+        self.owners = [sample.owner for sample in self._samples]
         self.rows = [sample.row for sample in self._samples]
         self.active = list(range(len(self._samples)))
-        self._place = {row: row for row in range(len(requests))}
+        self._place = {row: row for row in range(len(self.prompts))}
 
     def randomness(self, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
         """Temperature and uniform number of each active sample for its next token."""
@@ -267,7 +278,7 @@ class _Tree:
         """The finished samples, by request."""
         results: list[list[Completion]] = [[] for _ in self._requests]
         for sample in self._samples:
-            results[sample.row].append(
+            results[sample.owner].append(
                 Completion(
                     tokens=tuple(sample.tokens),
                     logprobs=np.array(sample.logprobs, dtype=np.float32),

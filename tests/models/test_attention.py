@@ -32,3 +32,23 @@ def test_it_is_softmax_over_the_keys_that_a_query_sees(heads, key_heads, mask_ro
 def test_a_mask_is_required():
     with pytest.raises(ValueError, match="explicit mask"):
         tree_attention(torch.nn.Identity(), *torch.randn(3, 1, 2, 4, 8), None)
+
+
+@pytest.mark.parametrize(("queries", "past"), [(257, 0), (700, 30), (1024, 0)])
+def test_a_long_tree_in_blocks_is_the_same_attention_with_the_same_gradients(queries, past):
+    torch.manual_seed(0)
+    query = torch.randn(1, 4, queries, 8, requires_grad=True)
+    key, value = (torch.randn(1, 2, past + queries, 8, requires_grad=True) for _ in range(2))
+    steps = torch.arange(past + queries)
+    # A stem that all see, and branches of 90 tokens that do not see each other.
+    branch = (steps - past - 40).clamp(min=-1).div(90, rounding_mode="floor")
+    mask = (steps[past:, None] >= steps) & ((branch[past:, None] == branch) | (branch < 0))
+    mask = mask[None, None]
+    out, _ = tree_attention(torch.nn.Identity(), query, key, value, mask)
+    gradients = torch.autograd.grad(out.square().sum(), (query, key, value))
+    every_key, every_value = (t.repeat_interleave(2, 1) for t in (key, value))
+    scores = (query @ every_key.transpose(-1, -2) * 8**-0.5).masked_fill(~mask, float("-inf"))
+    wanted = (scores.softmax(-1) @ every_value).transpose(1, 2)
+    torch.testing.assert_close(out, wanted)
+    for found, plain in zip(gradients, torch.autograd.grad(wanted.square().sum(), (query, key, value)), strict=True):
+        torch.testing.assert_close(found, plain, atol=1e-4, rtol=1e-4)

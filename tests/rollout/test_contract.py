@@ -270,3 +270,11 @@ def test_a_grammar_binds_its_own_request_only(engine, reference):
 def test_a_grammar_that_does_not_compile_is_named(engine, kind, text):
     with pytest.raises(ConfigError, match=f"{kind} grammar does not compile"):
         engine.generate([Request((5, 6), grammar=Grammar(kind, text))])
+
+
+def test_requests_for_one_prompt_are_answered_as_if_alone(engine, reference):
+    prompt = reference.encode(INSTRUCTIONS)
+    ruled = Request(prompt, max_tokens=12, grammar=Grammar("regex", "(yes|no)"))
+    requests = [Request(prompt, max_tokens=6), ruled, Request(prompt, n=3, max_tokens=9, temperature=1.0, seed=5)]
+    alone = [_tokens(engine.generate([request]))[0] for request in requests]
+    assert _tokens(engine.generate(requests)) == alone
