@@ -116,8 +116,10 @@ class RecipeConfig(Section):
     formats: tuple[Literal["multiple_choice", "free_form"], ...] = Field(
         ("multiple_choice", "free_form"), min_length=1, description="task formats the selector may choose from"
     )
-    template: Literal["full", "short"] = Field(
-        "full", description="full: the paper's JSON schema; short: question and answer only, for small models"
+    template: Literal["full", "short", "ladder"] = Field(
+        "full",
+        description="full: the paper's JSON schema; short: question and answer only, for small models; "
+        "ladder: worked computations in one token per symbol, for the arena",
     )
     few_shot: int = Field(0, ge=0, le=6, description="worked examples given to each role as earlier turns")
     span_answers: bool = Field(False, description="the answer must be one of the document's spans, by grammar")
@@ -140,6 +142,9 @@ class RecipeConfig(Section):
     )
     require_unleaked: bool = Field(
         False, description="validity also asks that the question does not contain the answer"
+    )
+    share_answers: bool = Field(
+        False, description="tasks of an iteration that are equal in every word share one group of answers"
     )
     temperature: float = Field(1.0, gt=0.0, description="sampling temperature of both roles")
     challenger_tokens: int = Field(4096, ge=8, description="longest Challenger output, in tokens")
