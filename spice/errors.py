@@ -48,3 +48,7 @@ class TrainingError(SpiceError):
 
 class RefusedError(SpiceError):
     """A guardrail said no, or could not be read, which counts as no."""
+
+
+class ClusterError(SpiceError):
+    """Kubernetes or Kubeflow cannot be reached, or refused."""
