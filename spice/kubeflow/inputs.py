@@ -41,9 +41,12 @@ def configure(
     return settings.resolve(preset or None, None, environ, [*assignments, *given]).config
 
 
-def run_name(run: str, dataset: str, job: str) -> str:
-    """The name of a pipeline's run: the given one, else one made of the dataset's name and the pipeline job's id."""
-    return run or f"{dataset}-{job[:_JOB_DIGITS]}"
+def run_name(run: str, dataset: str, job: str, recipe: str = "") -> str:
+    """The name of a pipeline's run: the given one, else one made of the dataset's name and the pipeline job's id.
+
+    A job that trains several recipes has a run for each, whose name ends in the recipe's.
+    """
+    return "-".join(part for part in (run or f"{dataset}-{job[:_JOB_DIGITS]}", recipe.replace("_", "-")) if part)
 
 
 @contextmanager

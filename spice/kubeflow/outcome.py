@@ -1,4 +1,4 @@
-"""What a pipeline leaves for people: summaries for the Kubeflow UI, and a record of how each job ended."""
+"""What a pipeline leaves for people: pages for the Kubeflow UI, and a record of how each job ended."""
 
 from __future__ import annotations
 
@@ -7,22 +7,20 @@ from collections.abc import Mapping
 from typing import Any
 
 from spice import reporting
-from spice.errors import NotFoundError, SpiceError
+from spice.errors import NotFoundError
 from spice.evaluation.schema import EvaluationReport
 from spice.promotion.gate import Decision
 from spice.store import ObjectStore
 
-_SUCCEEDED = "SUCCEEDED"
 
-
-def record(store: ObjectStore, run: str, job: str, status: Mapping[str, Any]) -> dict[str, Any]:
-    """Write how the pipeline job `job` ended to `runs/<run>/jobs/<job>.json`, and close the run if it is open.
+def record(store: ObjectStore, run: str, job: str, ended: Mapping[str, str]) -> dict[str, Any]:
+    """Write how the pipeline job `job` ended to `runs/<run>/jobs/<job>.json`, and close the run if it has begun.
 
     Args:
         store: where the run lies.
-        run: its name; it need not have begun.
+        run: its name.
         job: id of the pipeline job.
-        status: the fields `state`, `error_code` and `error_message` of what Kubeflow reports.
+        ended: Kubeflow's `state`, such as SUCCEEDED, with whatever else it says.
 
     Returns:
         What was written.
@@ -30,50 +28,57 @@ def record(store: ObjectStore, run: str, job: str, status: Mapping[str, Any]) ->
     Raises:
         StoreError: the store cannot be written.
     """
-    found = {"job": job, "run": run, **status}
+    found = {"job": job, "run": run, **ended}
     store.put(f"runs/{run}/jobs/{job}.json", json.dumps(found, sort_keys=True).encode())
-    if store.head(f"runs/{run}/run.json") is not None:
-        from spice.training.loop import update_run
-
-        update_run(store, run, status="finished" if status["state"] == _SUCCEEDED else "failed")
+    note(store, run, status="finished" if ended["state"] == "SUCCEEDED" else "failed")
     return found
 
 
+def note(store: ObjectStore, run: str, **fields: Any) -> str:
+    """Enter `fields` into the run's `run.json` if there is one, and return the run's name."""
+    if store.head(f"runs/{run}/run.json") is not None:
+        from spice.training.loop import update_run
+
+        update_run(store, run, **fields)
+    return run
+
+
 def summary(store: ObjectStore, run: str) -> str:
-    """The run as Markdown; if nothing of it can be read, that."""
+    """The run in a few lines, as Markdown; if it left nothing, that."""
     try:
         text = reporting.summary(reporting.load(store, run))
     except NotFoundError:
-        text = f"Run {run} left nothing: the job ended before training began."
+        text = "Nothing of this run is in the store."
     return f"# {run}\n\n```\n{text}\n```\n"
 
 
 def page(store: ObjectStore, run: str) -> str:
-    """The run's report as HTML, also stored as `runs/<run>/report.html`."""
+    """The run's report as HTML; also stored as `runs/<run>/report.html`."""
     found = reporting.load(store, run)
     reporting.build(store, found)
     return reporting.render(found)
 
 
-def evaluation_table(report: Mapping[str, Any]) -> str:
-    """The suites of an evaluation report as a Markdown table, in percent and percentage points."""
-    suites = EvaluationReport.model_validate(report).suites
-    rows = [
-        f"| {name} | {suite.n} | {suite.base.rate:.1%} | {suite.candidate.rate:.1%} "
-        f"| {100 * suite.difference.value:+.1f} [{100 * suite.difference.low:+.1f}, {100 * suite.difference.high:+.1f}]"
-        f" | {suite.verdict.replace('_', ' ')} |"
-        for name, suite in suites.items()
-    ]
-    return "\n".join(
-        ["| suite | items | base | candidate | difference [95%] | verdict |", "|---|---|---|---|---|---|", *rows, ""]
-    )
+def training_metrics(store: ObjectStore, run: str) -> dict[str, float]:
+    """Figures of the last iteration: rates in [0, 1], what is undefined left out."""
+    iterations = reporting.load(store, run).iterations
+    if not iterations:
+        return {}
+    last = iterations[-1]
+    found = {
+        "iterations": float(last.iteration),
+        "valid_rate": last.challenger.valid_rate,
+        "challenger_reward": last.challenger.reward_mean,
+        "pass_rate": last.reasoner.pass_rate,
+        "warnings": float(sum(len(one.warnings) for one in iterations)),
+    }
+    return {name: value for name, value in found.items() if value is not None}
 
 
 def evaluation_metrics(report: Mapping[str, Any]) -> dict[str, float]:
-    """The figures that the Kubeflow UI compares between runs: rates in [0, 1] per suite."""
-    suites = EvaluationReport.model_validate(report).suites
+    """The rates in [0, 1] of every suite, by which the Kubeflow UI compares runs."""
     found: dict[str, float] = {}
-    for name, suite in suites.items():
+    for name, suite in EvaluationReport.model_validate(report).suites.items():
         found |= {
             f"{name}_base": suite.base.rate,
             f"{name}_candidate": suite.candidate.rate,
@@ -83,12 +88,38 @@ def evaluation_metrics(report: Mapping[str, Any]) -> dict[str, float]:
     return found
 
 
-def decision(found: Decision) -> str:
-    """The gate's answer and its reasons as Markdown."""
-    reasons = [f"- {reason}" for reason in found.reasons]
-    return "\n".join([f"# The gate says {found.outcome}", "", *reasons, "", f"Evidence: `{found.facts.evaluation}`", ""])
+def evaluation_table(report: Mapping[str, Any]) -> str:
+    """The suites of an evaluation report as a Markdown table, in percent and percentage points."""
+    head = ["| suite | items | base | candidate | difference [95%] | verdict |", "|---|---|---|---|---|---|"]
+    rows = [
+        f"| {name} | {suite.n} | {suite.base.rate:.1%} | {suite.candidate.rate:.1%} "
+        f"| {100 * suite.difference.value:+.1f} [{100 * suite.difference.low:+.1f}, {100 * suite.difference.high:+.1f}] "
+        f"| {suite.verdict.replace('_', ' ')} |"
+        for name, suite in EvaluationReport.model_validate(report).suites.items()
+    ]
+    return "\n".join([*head, *rows, ""])
 
 
-def failure(error: SpiceError) -> str:
-    """A refusal as Markdown."""
-    return f"# {type(error).__name__.removesuffix('Error')}\n\n{error}\n"
+def answered(decision: Decision) -> str:
+    """The gate's answer and its reasons, as Markdown."""
+    reasons = [f"- {reason}" for reason in decision.reasons]
+    return "\n".join([f"# The gate says {decision.outcome}", "", *reasons, "", f"Judged: `{decision.facts.evaluation}`", ""])
+
+
+def requested(request: str, decision: Decision, approvals: int) -> str:
+    """What was requested and what comes next, as Markdown."""
+    return "\n".join(
+        [
+            "# Release requested",
+            "",
+            f"Request: `{request}`",
+            f"Candidate: `{decision.facts.candidate}`",
+            "",
+            f"Nothing is live yet. {approvals} approval(s) needed, none from whoever requested:",
+            "",
+            f"    spice approve {request} --as NAME",
+            "",
+            "Then run the pipeline `promote` with this request.",
+            "",
+        ]
+    )

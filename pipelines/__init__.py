@@ -1,0 +1,1 @@
+"""Kubeflow pipelines built from `components`; `spice pipeline compile` writes them to `pipelines/compiled`."""

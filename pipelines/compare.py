@@ -1,0 +1,64 @@
+"""Several recipes on the same documents, side by side."""
+
+from kfp import dsl
+
+from components.compare.component import compare as put_side_by_side
+from components.evaluate.component import evaluate
+from components.ingest.component import ingest
+from components.train.component import train
+from spice.kubeflow.placement import place
+
+
+@dsl.pipeline(name="compare", description="Train several recipes on the same documents and compare what comes of them.")
+def compare(
+    documents: str,
+    recipes: list = ["spice", "fixed_challenger", "no_corpus"],  # noqa: B006 compiled, never called with
+    name: str = "documents",
+    preset: str = "qwen3-4b",
+    settings: list = [],  # noqa: B006 kfp compiles defaults and never calls this with them
+    run: str = "",
+    launcher: str = "pod",
+    cpu: str = "8",
+    memory: str = "64Gi",
+    gpus: str = "1",
+    store: str = "",
+) -> None:
+    """Ingest once; train and evaluate each recipe in parallel; put the evaluations into one table.
+
+    Args:
+        documents: Where the documents are: s3://bucket/prefix on the store's S3 service, a folder that the pod can
+            see, or a dataset version in the store (datasets/NAME, datasets/NAME@TAG, datasets/NAME/DIGEST).
+        recipes: The recipes as a JSON list.
+        name: Name of the dataset: lower-case letters, digits, dots and dashes.
+        preset: Named settings: smoke (a test, minutes on CPU), laptop, qwen3-4b or qwen3-8b.
+        settings: More settings as a JSON list, such as ["training.iterations=64"]; the same for all recipes.
+        run: First part of the runs' names; the recipe is the last. Empty: made of name and job.
+        launcher: Where training runs: pod (the component's own) or trainjob (a Kubeflow TrainJob).
+        cpu: Cores of each pod that trains or evaluates.
+        memory: Memory of each pod that trains or evaluates.
+        gpus: GPUs of each pod that trains or evaluates; 0 for none.
+        store: Where everything goes: s3://bucket/prefix. Empty: the store that the platform was installed with.
+    """
+    common = {"preset": preset, "settings": settings, "store": store}
+    size = {"cpu": cpu, "memory": memory, "gpus": gpus}
+    corpus = place(ingest(documents=documents, name=name, **common), "ingest", memory="8Gi", repeatable=True)
+    with dsl.ParallelFor(recipes, name="each-recipe", parallelism=4) as recipe:
+        trained = place(
+            train(
+                corpus=corpus.output,
+                name=name,
+                run=run,
+                job=dsl.PIPELINE_JOB_ID_PLACEHOLDER,
+                recipe=recipe,
+                start="",
+                launcher=launcher,
+                **common,
+            ),
+            "train",
+            repeatable=True,
+            **size,
+        )
+        evaluated = place(
+            evaluate(checkpoint=trained.output, **common), "evaluate", repeatable=True, cached=True, **size
+        )
+    place(put_side_by_side(evaluations=dsl.Collected(evaluated.output), **common), "evaluate", repeatable=True)

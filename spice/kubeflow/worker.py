@@ -1,0 +1,50 @@
+"""What the pod of a TrainJob runs: `torchrun -m spice.kubeflow.worker CORPUS RUN CONFIG`.
+
+The same command begins a run and goes on with it, so that whoever restarts the pod need not know which. The reason of
+a failure is left where Kubernetes looks for a container's last words.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from spice.config import Config
+from spice.errors import ConfigError, SpiceError
+from spice.kubeflow.launcher import ThisProcess
+from spice.kubeflow.progress import Log
+
+_LAST_WORDS = Path("/dev/termination-log")
+_STOPPED = 143  # as if SIGTERM had ended the process: an interruption and no failure
+
+
+def main(argv: Sequence[str]) -> int:
+    """Train; returns the exit code: 0 trained, 143 stopped by SIGTERM with everything kept, else as `SpiceError`."""
+    try:
+        corpus, run, settings = argv
+        ThisProcess().train(corpus, _config(settings), run, progress=Log())
+    except KeyboardInterrupt:
+        print("stopped; the run goes on from here when it is started again", flush=True)
+        return _STOPPED
+    except SpiceError as error:
+        print(f"spice: {error}", file=sys.stderr, flush=True)
+        if _LAST_WORDS.exists():
+            _LAST_WORDS.write_text(str(error))
+        return error.exit_code
+    return 0
+
+
+def _config(text: str) -> Config:
+    try:
+        return Config.model_validate_json(text)
+    except ValidationError as error:
+        raise ConfigError(
+            f"The configuration in the TrainJob's arguments is not valid; is its image older than what created it? {error}"
+        ) from error
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
