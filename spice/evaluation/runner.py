@@ -17,7 +17,7 @@ from spice.selfplay.prompts import ChatTokenizer, reasoner_messages, render
 from spice.selfplay.types import Task, Verdict
 from spice.selfplay.verify import Verifier
 
-_BATCH = 64
+_BATCH = 128
 _END_TOKENS = 4
 
 Report = Callable[[int, int], None]
@@ -44,21 +44,29 @@ def run(
         max_tokens: longest free answer. Forced answers may be as long as the longest option.
         verifier: judges the suites that have no oracle of their own.
         report: told of progress after each batch.
+
+    Returns:
+        One result per item, in the suite's order, by suite.
     """
-    total = sum(len(suite.items) for suite in suites)
-    done = 0
-    results: Results = {}
-    for suite in suites:
-        answered: list[ItemResult] = []
-        for start in range(0, len(suite.items), _BATCH):
-            batch = suite.items[start : start + _BATCH]
-            requests = [_request(item.task, tokenizer, recipe, None if suite.forced else max_tokens) for item in batch]
-            completions = [continuations[0] for continuations in engine.generate(requests)]
-            answered += _judge(suite, batch, completions, verifier)
-            done += len(batch)
-            report(done, total)
-        results[suite.name] = tuple(answered)
-    return results
+    asked = [
+        (suite, place, _request(item.task, tokenizer, recipe, None if suite.forced else max_tokens))
+        for suite in suites
+        for place, item in enumerate(suite.items)
+    ]
+    # What asks the same goes into the same batch, where the engine reads the prompt once.
+    first = {request.prompt: number for number, (_, _, request) in reversed(list(enumerate(asked)))}
+    asked.sort(key=lambda entry: first[entry[2].prompt])
+    completions: dict[str, dict[int, Completion]] = {suite.name: {} for suite in suites}
+    for start in range(0, len(asked), _BATCH):
+        batch = asked[start : start + _BATCH]
+        answers = engine.generate([request for _, _, request in batch])
+        for (suite, place, _), (completion,) in zip(batch, answers, strict=True):
+            completions[suite.name][place] = completion
+        report(start + len(batch), len(asked))
+    return {
+        suite.name: _judge(suite, [completions[suite.name][place] for place in range(len(suite.items))], verifier)
+        for suite in suites
+    }
 
 
 def option_grammar(options: Sequence[str]) -> Grammar:
@@ -77,19 +85,16 @@ def _request(task: Task, tokenizer: ChatTokenizer, recipe: RecipeConfig, max_tok
     return Request(prompt, max_tokens=room, grammar=option_grammar(task.options))
 
 
-def _judge(
-    suite: Suite, items: Sequence[Item], completions: Sequence[Completion], verifier: Verifier
-) -> list[ItemResult]:
+def _judge(suite: Suite, completions: Sequence[Completion], verifier: Verifier) -> tuple[ItemResult, ...]:
+    answered = [(completion.text, item) for completion, item in zip(completions, suite.items, strict=True)]
     if suite.grade is not None:
-        verdicts = suite.grade([(completion.text, item) for completion, item in zip(completions, items, strict=True)])
+        verdicts = suite.grade(answered)
     else:
-        verdicts = verifier.check(
-            [(completion.text, item.task) for completion, item in zip(completions, items, strict=True)]
-        )
-    return [
+        verdicts = verifier.check([(text, item.task) for text, item in answered])
+    return tuple(
         _result(item, completion, verdict)
-        for item, completion, verdict in zip(items, completions, verdicts, strict=True)
-    ]
+        for item, completion, verdict in zip(suite.items, completions, verdicts, strict=True)
+    )
 
 
 def _result(item: Item, completion: Completion, verdict: Verdict) -> ItemResult:
