@@ -238,13 +238,13 @@ class ConsoleConfig(Section):
     """The web console: who may log in how, and how often anybody may act."""
 
     url: str | None = Field(None, description="the address people use, such as https://spice.example.org")
-    key: str = Field("console", description="the key that signs what people do in the console")
+    key: str = Field("console", description="the key with the role delegate that signs for people who log in")
     proxies: tuple[str, ...] = Field((), description="addresses or networks of gateways whose user header is believed")
     user_header: str = Field(
         "kubeflow-userid", min_length=1, description="the header in which a gateway names the user"
     )
-    people: tuple[str, ...] = Field(
-        (), description="who is who: identity=name for each person that a gateway or an identity provider names"
+    roles: tuple[str, ...] = Field(
+        (), description="what people without a key may do: identity=role+role, such as anna@example.org=approver"
     )
     session_hours: float = Field(8.0, gt=0.0, description="a login ends after this long")
     actions_per_minute: int = Field(10, ge=1, description="most actions of one person in a minute")

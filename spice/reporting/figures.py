@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from markupsafe import Markup
 
 from spice.reporting.chart import WIDE, Point, Series, line_chart
-from spice.reporting.records import Coevolution, Iteration
+from spice.reporting.records import Coevolution, Iteration, Rate
 
 Reader = Callable[[Iteration], float | None]
 
@@ -92,10 +92,15 @@ def curves(iterations: Sequence[Iteration]) -> list[Figure]:
 
 def coevolution_figure(record: Coevolution | None) -> Figure:
     """Each role against the other's beginning: do tasks get harder, and do answers get better?"""
-    record = record or Coevolution()
+    rows = record.rows if record else []
+    first_row, first_column = rows[0] if rows else [], [row[0] for row in rows]
+    answers = [(cell.reasoner, cell.passed, cell.true) for cell in first_row]
+    tasks = [(cell.challenger, cell.passed, cell.true) for cell in first_column]
     series = [
-        Series("later Reasoners on the first Challenger's tasks", "reasoner", _points(record, "early_challenger")),
-        Series("the first Reasoner on later Challengers' tasks", "challenger", _points(record, "early_reasoner")),
+        Series("later Reasoners on the first Challenger's tasks", "reasoner", _points((x, y) for x, y, _ in answers)),
+        Series("the first Reasoner on later Challengers' tasks", "challenger", _points((x, y) for x, y, _ in tasks)),
+        Series("the first, by the oracle", "faint", _points((x, y) for x, _, y in answers)),
+        Series("the second, by the oracle", "neutral", _points((x, y) for x, _, y in tasks)),
     ]
     title = "Co-evolution"
     svg = line_chart(title, series, percent=True, x_label="iteration of the checkpoint", size=WIDE)
@@ -125,9 +130,5 @@ def _read(iterations: Sequence[Iteration], read: Reader) -> list[Point]:
     return [Point(x, y) for x, y in values if y is not None and math.isfinite(y)]
 
 
-def _points(record: Coevolution, series: str) -> list[Point]:
-    return [
-        Point(point.iteration, point.pass_rate, point.low, point.high)
-        for point in record.points
-        if point.series == series and point.pass_rate is not None
-    ]
+def _points(rates: Iterable[tuple[int, Rate | None]]) -> list[Point]:
+    return [Point(x, rate.value, rate.low, rate.high) for x, rate in rates if rate is not None]

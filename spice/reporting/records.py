@@ -112,21 +112,46 @@ class Attempt(Record):
     audit_agrees: bool | None = None
 
 
-class CoevolutionPoint(Record):
-    """A point of `spice.evaluation.coevolution`: one role's checkpoint against the other role as it began."""
+class Rate(Record):
+    """A share with its 95% interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+class CoevolutionCell(Record):
+    """One Challenger's tasks before one Reasoner, each named by the iteration of its checkpoint.
+
+    `passed` counts answers that equal the gold answer, `true` those that are true by an oracle, where there is one.
+    """
+
+    challenger: int
+    reasoner: int
+    tasks: int = 0
+    passed: Rate | None = None
+    true: Rate | None = None
+
+
+class CoevolutionChange(Record):
+    """How one of the paper's two curves moved from its first checkpoint to its last."""
 
     series: Literal["early_reasoner", "early_challenger"]
-    iteration: int
-    tasks: int = 0
-    pass_rate: float | None = None
-    low: float | None = None
-    high: float | None = None
+    passed: Rate | None = None
+    true: Rate | None = None
 
 
 class Coevolution(Record):
-    """`coevolution.json`."""
+    """`coevolution.json`, as `spice.evaluation.coevolution` computes it."""
 
-    points: tuple[CoevolutionPoint, ...] = ()
+    cells: tuple[CoevolutionCell, ...] = ()
+    changes: tuple[CoevolutionChange, ...] = ()
+
+    @property
+    def rows(self) -> list[list[CoevolutionCell]]:
+        """The matrix: one row a Challenger, the earliest first; in it one cell a Reasoner."""
+        challengers = sorted({cell.challenger for cell in self.cells})
+        return [[cell for cell in self.cells if cell.challenger == challenger] for challenger in challengers]
 
 
 class CorpusManifest(Record):

@@ -11,9 +11,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from importlib import resources
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import BaseLoader, ChoiceLoader, Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from spice.evaluation.schema import SuiteFigures
 from spice.reporting import chart, facts, figures
 from spice.reporting.records import Run
 from spice.reporting.samples import samples
@@ -37,27 +38,45 @@ def build(store: ObjectStore, run: Run) -> str:
 
 def render(run: Run) -> str:
     """The page as HTML."""
-    environment = Environment(
-        loader=PackageLoader("spice.reporting", "templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {"percent": facts.percent, "number": chart.number}
-    style = resources.files("spice.reporting").joinpath("templates/report.css").read_text("utf-8")
-    return environment.get_template("report.html.j2").render(
+    suites = run.evaluation.suites if run.evaluation else {}
+    page = environment().get_template("report.html.j2")
+    return page.render(
         run=run,
         facts=facts,
-        style=Markup(style),
-        suites=run.evaluation.suites if run.evaluation else {},
-        bar=_bars(run),
+        style=Markup(style()),
+        suites=suites,
+        bar=bars(suites),
         curves=figures.curves(run.iterations),
         coevolution=figures.coevolution_figure(run.coevolution),
         samples=samples(run),
         lineage=lineage(run),
         settings=list(_settings(run.config or {})),
     )
+
+
+def environment(*more: BaseLoader) -> Environment:
+    """Where the page's templates are, and those of `more`; everything is escaped and a missing value is an error."""
+    found = Environment(
+        loader=ChoiceLoader([*more, PackageLoader("spice.reporting", "templates")]),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    found.filters |= {"percent": facts.percent, "number": chart.number}
+    return found
+
+
+def style() -> str:
+    """The page's style sheet."""
+    return resources.files("spice.reporting").joinpath("templates/report.css").read_text("utf-8")
+
+
+def bars(suites: Mapping[str, SuiteFigures]) -> dict[str, Markup]:
+    """Every suite's difference drawn on one common scale."""
+    found = {name: suite.difference for name, suite in suites.items()}
+    limit = max([0.05, *(abs(bound) for value in found.values() for bound in (value.low, value.high))])
+    return {name: chart.interval_bar(value.low, value.value, value.high, limit) for name, value in found.items()}
 
 
 @dataclass(frozen=True)
@@ -85,14 +104,6 @@ def lineage(run: Run) -> list[Link]:
         Link("Gate decision", run.info.decision),
         Link("Release request", run.info.request),
     ]
-
-
-def _bars(run: Run) -> dict[str, Markup]:
-    """Every suite's difference drawn on one common scale."""
-    suites = run.evaluation.suites if run.evaluation else {}
-    found = {name: suite.difference for name, suite in suites.items()}
-    limit = max([0.05, *(abs(bound) for value in found.values() for bound in (value.low, value.high))])
-    return {name: chart.interval_bar(value.low, value.value, value.high, limit) for name, value in found.items()}
 
 
 def _settings(tree: Mapping[str, object], path: str = "") -> Iterator[tuple[str, object, str]]:

@@ -20,7 +20,7 @@ _TASKS = re.compile(r".*/tasks/(\d+)\.parquet")
 
 
 def summaries(store: ObjectStore) -> tuple[RunSummary, ...]:
-    """Every run, the last name first: made-up names begin with nothing but end with the time."""
+    """Every run, by name backwards: names that were made up end with the time."""
     return tuple(_summary(name, info) for name, info in reversed(runs(store)))
 
 
