@@ -48,6 +48,26 @@ class TreeLayer(CacheLayerMixin):  # type: ignore[misc]
         """Keep only these rows."""
         self.keys, self.values = self.keys[rows], self.values[rows]
 
+    def append_row(self, other: TreeLayer) -> None:
+        """Add the one row of `other`; the shorter of the two is filled up with zeros on its left."""
+        width = max(self.used, other.used)
+        for name in ("keys", "values"):
+            old, new = getattr(self, name), getattr(other, name)
+            # The same slack as when a step makes room, or each row that joins would cost two copies.
+            both = old.new_zeros(old.shape[0] + 1, old.shape[1], 2 * width, old.shape[3])
+            both[:-1, :, width - self.used : width] = old[:, :, : self.used]
+            both[-1:, :, width - other.used : width] = new[:, :, : other.used]
+            setattr(self, name, both)
+        self.used = width
+
+    def narrow(self, rows: torch.Tensor, first: int) -> None:
+        """Keep only these rows, and of them the entries from `first` on."""
+        self.keys, self.values = (
+            torch.nn.functional.pad(t[rows, :, first : self.used], (0, 0, 0, self.used - first))
+            for t in (self.keys, self.values)
+        )
+        self.used -= first
+
     def get_seq_length(self) -> int:
         """Return the number of entries."""
         return self.used
@@ -80,3 +100,13 @@ class TreeCache(Cache):  # type: ignore[misc]
         """Keep only these rows in every layer."""
         for layer in self.layers:
             layer.select(rows)
+
+    def append_row(self, other: TreeCache) -> None:
+        """Add the one row of `other` in every layer."""
+        for layer, theirs in zip(self.layers, other.layers, strict=True):
+            layer.append_row(theirs)
+
+    def narrow(self, rows: torch.Tensor, first: int) -> None:
+        """Keep only these rows, and of them the entries from `first` on, in every layer."""
+        for layer in self.layers:
+            layer.narrow(rows, first)

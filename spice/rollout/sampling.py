@@ -22,6 +22,26 @@ def log_probabilities(logits: torch.Tensor, temperatures: torch.Tensor, allowed:
     return scaled.log_softmax(-1)
 
 
+def keep_nucleus(logprobs: torch.Tensor, shares: torch.Tensor) -> torch.Tensor:
+    """Forbid all but the most likely tokens that together reach a share of the probability (top-p).
+
+    Args:
+        logprobs: shape [n, vocabulary].
+        shares: in (0, 1], shape [n]; 1 forbids nothing.
+
+    Returns:
+        Log-probabilities that add up to 1 again, -inf for what is forbidden; shape of `logprobs`.
+    """
+    ordered, order = logprobs.sort(dim=-1, descending=True)
+    before = ordered.exp().cumsum(-1) - ordered.exp()
+    # The most likely token stays, whatever the rounding.
+    forbidden = before >= shares[:, None]
+    forbidden[:, 0] = False
+    return logprobs.masked_fill(torch.zeros_like(forbidden).scatter(-1, order, forbidden), float("-inf")).log_softmax(
+        -1
+    )
+
+
 def draw(logprobs: torch.Tensor, temperatures: torch.Tensor, uniforms: torch.Tensor) -> torch.Tensor:
     """Pick one token a row: the most likely where the temperature is 0, else by inverse transform.
 

@@ -1,0 +1,1 @@
+"""The gateway: an OpenAI-compatible server that answers from the live release, and from nothing else."""
