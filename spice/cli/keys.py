@@ -39,7 +39,8 @@ def create(
     """Make a private key on this machine and register its public half. The store's first key may do everything."""
     from spice.store import open_store
     from spice.trust.enrol import enrol
-    from spice.trust.keyring import Keyring, checked_roles
+    from spice.trust.keyring import Keyring
+    from spice.trust.register import checked_roles
     from spice.trust.keys import create_signer, key_folder, load_signer
 
     place = open_store(load_config(preset, file, sets, store).store)

@@ -13,6 +13,8 @@ JSON: TypeAlias = "bool | int | float | str | Sequence[JSON] | Mapping[str, JSON
 
 DIGEST = re.compile(r"[0-9a-f]{64}")
 
+_ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+
 
 def dumps(value: JSON) -> bytes:
     """Encode `value` with sorted keys, no spaces, in UTF-8.
@@ -20,7 +22,7 @@ def dumps(value: JSON) -> bytes:
     Raises:
         ValueError: `value` holds NaN or an infinity, which JSON has no word for.
     """
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
+    return _ENCODER.encode(value).encode()
 
 
 def digest(data: bytes) -> str:

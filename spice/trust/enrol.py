@@ -7,23 +7,33 @@ from pathlib import Path
 
 from spice.errors import RefusedError
 from spice.store.base import ObjectStore
-from spice.trust.keyring import ROLES, Keyring, PublicKey, Role, register
-from spice.trust.keys import create_signer, load_signer
+from spice.trust.keyring import Keyring
+from spice.trust.keys import create_signer, load_signer, private_key_path
 from spice.trust.ledger import Clock, Draft, Entry, Ledger
+from spice.trust.principal import Role
+from spice.trust.records import ROLES, PublicKey
+from spice.trust.register import register
 from spice.trust.signing import Signer
 
 LOCAL = "local"
 
 
 def enrol(
-    store: ObjectStore, signer: Signer, roles: Iterable[Role], clock: Clock, introducer: Signer | None = None
+    store: ObjectStore,
+    signer: Signer,
+    roles: Iterable[Role],
+    clock: Clock,
+    introducer: Signer | None = None,
+    *,
+    groups: Iterable[str] = (),
+    identities: Iterable[str] = (),
 ) -> PublicKey:
-    """Register a key and say so in the ledger; doing it again completes what was interrupted.
+    """Register a key and say so in the ledger; doing it again completes what was interrupted. See `register`.
 
     Raises:
         RefusedError: nobody, or no admin, vouches for the key; or its name is taken.
     """
-    record = register(store, signer, roles, introducer)
+    record = register(store, signer, roles, introducer, groups=groups, identities=identities)
     entered: set[str] = set()
 
     def observe(entry: Entry) -> None:
@@ -33,7 +43,8 @@ def enrol(
     def decide() -> Draft | None:
         if record.name in entered:
             return None
-        return Draft("keys.add", record.name, {"fingerprint": record.fingerprint, "roles": list(record.roles)})
+        body = {"fingerprint": record.fingerprint, "roles": list(record.roles), "identities": list(record.identities)}
+        return Draft("keys.add", record.name, body)
 
     Ledger(store, Keyring(store), observe).append(introducer or signer, clock, decide)
     return record
@@ -51,7 +62,7 @@ def own_signer(store: ObjectStore, name: str, folder: Path, clock: Clock) -> Sig
     """
     keyring = Keyring(store)
     root = keyring.root()
-    path = folder / f"{name}.pem"
+    path = private_key_path(name, folder)
     if name == LOCAL and not store.url.startswith("s3://"):
         if root is None:
             signer = load_signer(name, folder) if path.exists() else create_signer(name, folder)
@@ -63,6 +74,6 @@ def own_signer(store: ObjectStore, name: str, folder: Path, clock: Clock) -> Sig
         raise RefusedError(
             f"{store.url} has no keys yet. Its owner makes the first with `spice keys create NAME`, which may do all."
         )
-    signer = load_signer(name, folder)
+    signer = load_signer(name, folder, keyring.newest(name))
     keyring.require(signer)
     return signer

@@ -22,13 +22,22 @@ def key_folder(environ: Mapping[str, str] = os.environ) -> Path:
     return (Path(home) if home else Path.home() / ".config" / "spice") / "keys"
 
 
-def create_signer(name: str, folder: Path) -> Signer:
-    """Make a new private key `<folder>/<name>.pem` that only its owner can read.
+def private_key_path(name: str, folder: Path, generation: int = 1) -> Path:
+    """Where the private key of that name lies; each rotation makes the next generation. Raises `ConfigError`."""
+    if not NAME.fullmatch(name):
+        raise ConfigError(
+            f"{name!r} cannot be the name of a key. Use up to 63 lower-case letters, digits, - and _, such as anna."
+        )
+    return folder / (f"{name}.pem" if generation == 1 else f"{name}.{generation}.pem")
+
+
+def create_signer(name: str, folder: Path, generation: int = 1) -> Signer:
+    """Make a new private key that only its owner can read.
 
     Raises:
         ConfigError: the name is unfit, or there is such a key already.
     """
-    path = folder / f"{_checked(name)}.pem"
+    path = private_key_path(name, folder, generation)
     key = Ed25519PrivateKey.generate()
     pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     try:
@@ -43,13 +52,13 @@ def create_signer(name: str, folder: Path) -> Signer:
     return Signer(name, key)
 
 
-def load_signer(name: str, folder: Path) -> Signer:
-    """The signer whose private key is `<folder>/<name>.pem`.
+def load_signer(name: str, folder: Path, generation: int = 1) -> Signer:
+    """The signer whose private key lies at `private_key_path`.
 
     Raises:
         RefusedError: there is no such key, it cannot be read, or others can read it.
     """
-    path = folder / f"{_checked(name)}.pem"
+    path = private_key_path(name, folder, generation)
     try:
         with path.open("rb") as file:
             mode = os.fstat(file.fileno()).st_mode
@@ -67,14 +76,6 @@ def load_signer(name: str, folder: Path) -> Signer:
     if not isinstance(key, Ed25519PrivateKey):
         raise RefusedError(f"{path} is not an Ed25519 key. Make one with `spice keys create NAME`.")
     return Signer(name, key)
-
-
-def _checked(name: str) -> str:
-    if not NAME.fullmatch(name):
-        raise ConfigError(
-            f"{name!r} cannot be the name of a key. Use up to 63 lower-case letters, digits, - and _, such as anna."
-        )
-    return name
 
 
 def _write_once(path: Path, data: bytes) -> None:

@@ -13,37 +13,19 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
-
-from spice.errors import ConflictError, IntegrityError, NotFoundError, RefusedError, StoreError
+from spice.errors import ConflictError, IntegrityError, RefusedError, StoreError
 from spice.store.base import ObjectStore
-from spice.store.canonical import digest, dumps
+from spice.store.canonical import dumps
 from spice.trust.keyring import Keyring
-from spice.trust.signing import Hex64, Hex128, Signer
+from spice.trust.reading import KIND, PREFIX, Entry, Reading, key_of, read, read_ahead
+from spice.trust.signing import Signer
 
-PREFIX = "ledger/"
+__all__ = ["GENESIS", "PREFIX", "Clock", "Draft", "Entry", "Ledger", "key_of", "timestamp"]
+
 GENESIS = "0" * 64  # what the first entry names as the hash of the one before
-_KIND = "ledger-entry"
+_FEW = 64  # entries that are not worth starting threads for
 
 Clock = Callable[[], datetime]
-
-
-class Entry(BaseModel):
-    """One line of the ledger."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    sequence: int = Field(ge=0)
-    previous: Hex64 = Field(description="SHA-256 of the bytes of the entry before")
-    time: str = Field(
-        pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$",
-        description="ISO 8601, UTC; the clock of the actor's machine",
-    )
-    actor: str = Field(description="name of the key that signed")
-    action: str
-    subject: str = Field(description="what it was done to: a reference, a name, or empty")
-    body: dict[str, Any]
-    signature: Hex128
 
 
 @dataclass(frozen=True)
@@ -60,7 +42,7 @@ class Ledger:
 
     Args:
         store: where it lies.
-        keyring: whose signatures count.
+        keyring: whose signatures count. From now on it says what the entries read so far say of keys.
         observe: is given every entry once, in order, after it has been verified.
     """
 
@@ -69,6 +51,7 @@ class Ledger:
         self._store = store
         self._keyring = keyring
         self._observe = observe
+        keyring.follow()
 
     @property
     def head(self) -> str:
@@ -82,18 +65,16 @@ class Ledger:
             IntegrityError: an entry was changed, removed, moved or inserted; the message names it.
             StoreError: the ledger cannot be read.
         """
-        expected = len(self.hashes) if self.hashes else self._listed()
+        first = len(self.hashes)
+        expected = first or self._listed()
+        if expected - first > _FEW:
+            for reading in read_ahead(self._store, self._keyring, first, expected):
+                self._admit(reading)
         while True:
-            sequence = len(self.hashes)
-            try:
-                data = self._store.get(key_of(sequence))
-            except NotFoundError as error:
-                if sequence < expected:
-                    raise self._broken(sequence, "is missing, although later entries are there") from error
+            reading = read(self._store, self._keyring, len(self.hashes))
+            if reading.missing and len(self.hashes) >= expected:
                 return
-            entry = self._verified(sequence, data)
-            self._observe(entry)
-            self.hashes.append(digest(data))
+            self._admit(reading)
 
     def append(self, signer: Signer, clock: Clock, decide: Callable[[], Draft | None]) -> Entry | None:
         """Enter what `decide` wants, once everything entered before it has been observed.
@@ -107,9 +88,9 @@ class Ledger:
             IntegrityError: the ledger is broken; nothing is entered.
             StoreError: the store failed. The entry may or may not be there: read before trying again.
         """
-        self._keyring.require(signer)
         while True:
             self.catch_up()
+            self._keyring.require(signer)
             draft = decide()
             if draft is None:
                 return None
@@ -142,6 +123,7 @@ class Ledger:
         return count
 
     def _signed(self, signer: Signer, now: datetime, draft: Draft) -> Entry:
+        person = {"on_behalf_of": signer.principal.model_dump(mode="json")} if signer.principal else {}
         content: dict[str, Any] = {
             "sequence": len(self.hashes),
             "previous": self.head,
@@ -149,41 +131,46 @@ class Ledger:
             "actor": signer.name,
             "action": draft.action,
             "subject": draft.subject,
-            "body": draft.body,
+            "body": {**draft.body, **person},
         }
-        return Entry(**content, signature=signer.sign(_KIND, content))
+        return Entry(**content, signature=signer.sign(KIND, content))
 
-    def _verified(self, sequence: int, data: bytes) -> Entry:
-        try:
-            entry = Entry.model_validate_json(data)
-        except ValidationError as error:
-            raise self._broken(sequence, "was changed: it is not a ledger entry") from error
-        content = entry.model_dump()
-        if dumps(content) != data:
-            raise self._broken(sequence, "was changed: its bytes are not those that were written")
-        if entry.sequence != sequence:
+    def _admit(self, reading: Reading) -> None:
+        """Take in the next entry, if it is that: unchanged, in its place, and signed with the key then in force."""
+        sequence, entry = len(self.hashes), reading.entry
+        if reading.missing:
+            raise self._broken(sequence, "is missing, although later entries are there")
+        if entry is not None and entry.sequence != sequence:
             raise self._broken(sequence, f"was moved or inserted: it was written as entry {entry.sequence}")
+        if entry is None or reading.problem:
+            raise self._broken(sequence, reading.problem)
         if entry.previous != self.head:
             raise self._broken(sequence, "does not follow the entry before it: one of the two was changed or inserted")
-        signature = content.pop("signature")
         try:
-            valid = self._keyring.verify(entry.actor, _KIND, content, signature)
-        except RefusedError as error:
+            self._check_key(entry, reading.signed_with)
+        except (RefusedError, KeyError, TypeError, ValueError) as error:
             raise self._broken(sequence, f"is signed by a key that does not count. {error}") from error
-        if not valid:
-            raise self._broken(sequence, f"was changed or forged: it does not bear the signature of {entry.actor}")
-        return entry
+        self._observe(entry)
+        self.hashes.append(reading.digest)
+
+    def _check_key(self, entry: Entry, signed_with: str | None) -> None:
+        """Make sure that the key was in force, and let the keyring know what the entry says of keys."""
+        key = self._keyring.at_head(entry.actor)
+        if key.public_key != signed_with:
+            raise RefusedError(f"{entry.actor} had another key then.")
+        if entry.action in ("keys.add", "keys.rotate", "keys.revoke"):
+            own = entry.actor == entry.subject and entry.action != "keys.add"
+            if not own and "admin" not in key.roles:
+                raise RefusedError(
+                    f"{entry.actor} lacks the role admin, which {entry.action} takes."
+                )
+            self._keyring.observe(entry.action, entry.subject, entry.body, entry.sequence)
 
     def _broken(self, sequence: int, problem: str) -> IntegrityError:
         return IntegrityError(
             f"Ledger entry {sequence} in {self._store.url} {problem}. Nothing is released until the ledger is restored "
             "(see `spice ledger verify`)."
         )
-
-
-def key_of(sequence: int) -> str:
-    """The key of an entry."""
-    return f"{PREFIX}{sequence:012d}.json"
 
 
 def timestamp(moment: datetime) -> str:

@@ -17,7 +17,7 @@ import pytest
 from spice.config import Config, StoreConfig
 from spice.promotion import evidence, gate
 from spice.store import ObjectStore, artifacts, open_store
-from spice.trust.keyring import register
+from spice.trust.register import register
 from spice.trust.keys import create_signer, load_signer
 
 COUNTRIES = {
@@ -104,7 +104,7 @@ def write_run(store: ObjectStore, name: str, iterations: int, parts: list[str], 
     origin = {"base": base, "corpus": corpus, "run": name, "iteration": iterations, "code": info["code"]}
     info["checkpoint"] = artifacts.write(store, "checkpoints", {"model.safetensors": b"after"}, origin)
     if "coevolution" in parts:
-        put(store, f"runs/{name}/coevolution.json", {"points": coevolution(iterations)})
+        put(store, f"runs/{name}/coevolution.json", coevolution(iterations))
     if "evaluate" in parts:
         report = evaluation(info["checkpoint"], base, corpus, name, text)
         info["evaluation"] = artifacts.write_json(store, "evaluations", report)
@@ -223,23 +223,18 @@ def metrics(iteration: int, iterations: int, rng: random.Random) -> dict[str, An
     }
 
 
-def coevolution(iterations: int) -> list[dict[str, Any]]:
-    points = []
-    for series, slope in (("early_challenger", 0.3), ("early_reasoner", -0.2)):
-        for step in range(5):
-            rate = 0.55 + slope * step / 4
-            points.append(
-                {
-                    "series": series,
-                    "checkpoint": "checkpoints/" + "a" * 64,
-                    "iteration": step * iterations // 4,
-                    "tasks": 128,
-                    "pass_rate": rate,
-                    "low": rate - 0.07,
-                    "high": rate + 0.07,
-                }
-            )
-    return points
+def coevolution(iterations: int) -> dict[str, Any]:
+    def rate(value: float) -> dict[str, float]:
+        return {"value": value, "low": value - 0.07, "high": value + 0.07}
+
+    saved = [step * iterations // 4 for step in range(5)]
+    cells = [
+        {"challenger": c, "reasoner": r, "tasks": 128, "passed": rate(0.55 + 0.3 * j / 4 - 0.2 * i / 4), "true": None}
+        for i, c in enumerate(saved)
+        for j, r in enumerate(saved)
+    ]
+    moved = (("early_challenger", 0.3), ("early_reasoner", -0.2))
+    return {"cells": cells, "changes": [{"series": name, "passed": rate(by), "true": None} for name, by in moved]}
 
 
 def evaluation(candidate: str, base: str, corpus: str, run: str, more: str) -> dict[str, Any]:

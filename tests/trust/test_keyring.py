@@ -9,8 +9,9 @@ import pytest
 from spice.errors import ConfigError, RefusedError
 from spice.store.canonical import dumps
 from spice.trust.enrol import enrol, own_signer
-from spice.trust.keyring import ROLES, Keyring, checked_roles, register
+from spice.trust.keyring import ROLES, Keyring
 from spice.trust.ledger import Ledger
+from spice.trust.register import checked_roles, register
 
 
 def test_the_first_key_may_do_everything_and_vouches_for_others(store, new_signer) -> None:

@@ -7,8 +7,9 @@ import pytest
 
 from spice.errors import ConflictError, IntegrityError, NotFoundError, RefusedError
 from spice.store.canonical import dumps
-from spice.trust.keyring import ROLES, Keyring, register
+from spice.trust.keyring import ROLES, Keyring
 from spice.trust.ledger import Draft, Entry, Ledger, key_of
+from spice.trust.register import register
 
 
 class Book:
