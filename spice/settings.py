@@ -25,9 +25,11 @@ from spice.errors import ConfigError
 
 PREFIX = "SPICE_"
 
-# Variables that share the prefix and are not settings: where keys lie, which preset and file to take, credentials,
-# and what Kubernetes puts into every pod for a Service named spice-*.
-NOT_SETTINGS = re.compile(r"SPICE_(HOME|PRESET|CONFIG|S3_\w+|(\w+_)?SERVICE_(HOST|PORT(_\w+)?)|(\w+_)?PORT(_\d+_\w+)?)")
+# Variables that share the prefix and are not settings: where keys and models lie, which preset and file to take,
+# credentials, and what Kubernetes puts into every pod for a Service named spice-*. Two underscores make it a setting.
+NOT_SETTINGS = re.compile(
+    r"SPICE_(?!\w+__)(HOME|CACHE|PRESET|CONFIG|S3_\w+|(\w+_)?SERVICE_(HOST|PORT(_\w+)?)|(\w+_)?PORT(_\d+_\w+)?)"
+)
 
 
 @dataclass(frozen=True)

@@ -147,6 +147,7 @@ def test_an_empty_file_sets_nothing(tmp_path: Path) -> None:
 def test_variables_that_are_no_settings_are_left_alone() -> None:
     environ = {
         "SPICE_HOME": "/home",
+        "SPICE_CACHE": "/cache",
         "SPICE_PRESET": "smoke",
         "SPICE_S3_SECRET_KEY": "secret",
         "SPICE_GATEWAY_SERVICE_HOST": "10.0.0.1",
@@ -156,6 +157,10 @@ def test_variables_that_are_no_settings_are_left_alone() -> None:
         "HOME": "/home",
     }
     assert resolve(environ=environ).config == Config()
+
+
+def test_a_setting_that_ends_like_a_variable_of_kubernetes_is_a_setting() -> None:
+    assert resolve(environ={"SPICE_CONSOLE__PORT": "9999"}).config.console.port == 9999
 
 
 @pytest.mark.parametrize("name", presets())
