@@ -160,7 +160,7 @@ def test_variables_that_are_no_settings_are_left_alone() -> None:
 
 
 def test_a_setting_that_ends_like_a_variable_of_kubernetes_is_a_setting() -> None:
-    assert resolve(environ={"SPICE_CONSOLE__PORT": "9999"}).config.console.port == 9999
+    assert resolve(environ={"SPICE_SERVING__PORT": "9999"}).config.serving.port == 9999
 
 
 @pytest.mark.parametrize("name", presets())
