@@ -28,12 +28,13 @@ from spice.promotion import request as requests
 from spice.promotion.gate import Decision
 from spice.promotion.release import Status
 from spice.promotion.switch import require_disengaged
-from spice.selfplay.types import Document
+from spice.selfplay.types import Document, Oracle
 from spice.store import ObjectStore, artifacts, open_store
 from spice.store.refs import LATEST
 
 if TYPE_CHECKING:
     from spice.evaluation.items import Results, Suite
+    from spice.monitoring.report import DriftReport
     from spice.rollout.base import Engine
     from spice.training.loop import Progress, Trained
     from spice.trust.signing import Signer
@@ -45,6 +46,14 @@ class Evaluated:
 
     ref: str
     report: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class DriftChecked:
+    """A stored drift check: its reference and the report itself."""
+
+    ref: str
+    report: DriftReport
 
 
 def ingest(
@@ -61,8 +70,18 @@ def ingest(
     return report
 
 
-def train(corpus: str, config: Config, run: str, *, resume: bool = False, progress: Progress) -> Trained:
+def train(
+    corpus: str,
+    config: Config,
+    run: str,
+    *,
+    resume: bool = False,
+    progress: Progress,
+    oracle: Oracle | None = None,
+) -> Trained:
     """Let the model improve itself on a dataset version; see `spice.training.loop`.
+
+    Where the true answers are known, an `oracle` grades every task; it measures and is never trained on.
 
     Raises:
         RefusedError: the kill-switch is engaged or cannot be read, before or during training.
@@ -80,6 +99,7 @@ def train(corpus: str, config: Config, run: str, *, resume: bool = False, progre
         resume=resume,
         progress=progress,
         permitted=lambda: require_disengaged(store),
+        oracle=oracle,
     )
 
 
@@ -195,6 +215,21 @@ def coevolve(run: str, config: Config, *, progress: Progress) -> None:
         )
     found = {"points": [asdict(point) for point in points]}
     store.put(f"runs/{run}/coevolution.json", json.dumps(found, sort_keys=True).encode())
+
+
+def drift_check(reference: str, current: str, config: Config) -> DriftChecked:
+    """Compare documents, tasks or traffic with what they were, and store the report; see `spice.monitoring.drift`.
+
+    Args:
+        reference: `datasets/<name>[@<tag>]`, `runs/<run>` or `traffic/`; what was.
+        current: likewise; what is. The same run twice: its first iterations against its last.
+        config: section `drift`.
+    """
+    from spice.monitoring import drift, report
+
+    store = open_store(config.store)
+    found = drift.check(store, reference, current, config.drift)
+    return DriftChecked(report.save(store, found), found)
 
 
 def decide(evaluation: str, config: Config) -> Decision:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 
-from spice.selfplay.types import LETTERS, AnswerType, Document, Task, TaskFormat
+from spice.selfplay.types import LETTERS, NO_DOCUMENT, AnswerType, Document, Task, TaskFormat
 
 Message = dict[str, str]
 
@@ -25,6 +25,18 @@ The question
 - can be understood by someone who has never seen the material: name every person, place, quantity and condition that it
   depends on, and never speak of "the text", "the passage" or "the author";
 - has exactly one right answer, which follows from the material and which the question does not give away;
+- is hard but solvable: aim for one that a well-read candidate gets right about every second time.
+"""
+
+_UNGROUNDED_CHALLENGER = "You are an examiner who writes demanding questions from what you know."
+
+_UNGROUNDED_TASK = """\
+Write one question for a candidate who has to reason.
+
+The question
+- joins at least two facts or steps, so that recalling a single one is not enough;
+- can be understood by itself: name every person, place, quantity and condition that it depends on;
+- has exactly one right answer, which the question does not give away;
 - is hard but solvable: aim for one that a well-read candidate gets right about every second time.
 """
 
@@ -78,7 +90,7 @@ def challenger_messages_full(
     """Ask for one task about a document, as a JSON object of `spice.selfplay.schema`.
 
     Args:
-        document: the material.
+        document: the material; with `NO_DOCUMENT` the Challenger asks about what it knows, and quotes nothing.
         task_format: which kind of question.
         answer_type: of a free-form question; `None` leaves the choice to the Challenger.
 
@@ -89,6 +101,12 @@ def challenger_messages_full(
         parts = [_TASK, _MULTIPLE_CHOICE, _REPLY_MULTIPLE_CHOICE]
     else:
         parts = [_TASK, _FREE_FORM + _answer_types(answer_type), _REPLY_FREE_FORM]
+    if document == NO_DOCUMENT:
+        reply = "".join(line for line in parts[2].splitlines(keepends=True) if not line.startswith('- "evidence"'))
+        return [
+            {"role": "system", "content": _UNGROUNDED_CHALLENGER},
+            {"role": "user", "content": "\n".join([_UNGROUNDED_TASK, parts[1], reply]).rstrip()},
+        ]
     return [
         {"role": "system", "content": _CHALLENGER},
         {"role": "user", "content": "\n".join([quote_document(document), *parts]).rstrip()},

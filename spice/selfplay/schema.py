@@ -24,12 +24,17 @@ Solution = Annotated[str, Field(min_length=1, max_length=2000)]
 Difficulty = Literal["easy", "medium", "hard"]
 
 
-class MultipleChoiceOutput(BaseModel):
-    """A question with four options. The fields stand in the order in which they are best thought of."""
-
+class _Output(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
 
+
+class _Grounded(_Output):
     evidence: Quotes
+
+
+class UngroundedMultipleChoice(_Output):
+    """A question with four options, made up without a document."""
+
     question: Question
     options: Annotated[list[Answer], Field(min_length=4, max_length=4)]
     solution: Solution
@@ -39,12 +44,9 @@ class MultipleChoiceOutput(BaseModel):
     difficulty: Difficulty
 
 
-class FreeFormOutput(BaseModel):
-    """A question whose answer is an integer, an expression or a string."""
+class UngroundedFreeForm(_Output):
+    """A question whose answer is an integer, an expression or a string, made up without a document."""
 
-    model_config = ConfigDict(extra="forbid", strict=True)
-
-    evidence: Quotes
     question: Question
     solution: Solution
     answer: Answer
@@ -52,12 +54,23 @@ class FreeFormOutput(BaseModel):
     difficulty: Difficulty
 
 
-def challenger_schema(task_format: TaskFormat) -> dict[str, Any]:
-    """The JSON schema of the Challenger's output in this format, for constrained decoding."""
-    return _model(task_format).model_json_schema()
+class MultipleChoiceOutput(UngroundedMultipleChoice, _Grounded):
+    """A question with four options. The fields stand in the order in which they are best thought of."""
 
 
-def parse_full(text: str, task_format: TaskFormat) -> Task | str:
+class FreeFormOutput(UngroundedFreeForm, _Grounded):
+    """A question whose answer is an integer, an expression or a string."""
+
+
+def challenger_schema(task_format: TaskFormat, grounded: bool = True) -> dict[str, Any]:
+    """The JSON schema of the Challenger's output in this format, for constrained decoding.
+
+    Without a document (`grounded` false) it has no evidence.
+    """
+    return _model(task_format, grounded).model_json_schema()
+
+
+def parse_full(text: str, task_format: TaskFormat, grounded: bool = True) -> Task | str:
     """Read the Challenger's output.
 
     Text around the object (a code fence, a remark) is passed over.
@@ -65,6 +78,7 @@ def parse_full(text: str, task_format: TaskFormat) -> Task | str:
     Args:
         text: what the model wrote.
         task_format: the format that it was asked for.
+        grounded: whether it had a document, and so must quote it.
 
     Returns:
         The task, or why there is none. Never raises on what a model wrote.
@@ -77,18 +91,23 @@ def parse_full(text: str, task_format: TaskFormat) -> Task | str:
     except (ValueError, RecursionError):
         return "JSON cut off or malformed"
     try:
-        output = _model(task_format).model_validate(value)
+        output = _model(task_format, grounded).model_validate(value)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         return f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
-    return _multiple_choice(output) if isinstance(output, MultipleChoiceOutput) else _free_form(output)
+    evidence = tuple(output.evidence) if isinstance(output, _Grounded) else ()
+    if isinstance(output, UngroundedMultipleChoice):
+        return _multiple_choice(output, evidence)
+    return _free_form(output, evidence)
 
 
-def _model(task_format: TaskFormat) -> type[MultipleChoiceOutput] | type[FreeFormOutput]:
-    return MultipleChoiceOutput if task_format == "multiple_choice" else FreeFormOutput
+def _model(task_format: TaskFormat, grounded: bool) -> type[UngroundedMultipleChoice] | type[UngroundedFreeForm]:
+    if task_format == "multiple_choice":
+        return MultipleChoiceOutput if grounded else UngroundedMultipleChoice
+    return FreeFormOutput if grounded else UngroundedFreeForm
 
 
-def _multiple_choice(output: MultipleChoiceOutput) -> Task | str:
+def _multiple_choice(output: UngroundedMultipleChoice, evidence: tuple[str, ...]) -> Task | str:
     options = _without_letters(output.options)
     right = LETTERS.index(output.letter)
     if choose(output.answer, options) != right:
@@ -98,19 +117,19 @@ def _multiple_choice(output: MultipleChoiceOutput) -> Task | str:
         question=output.question.strip(),
         answer=options[right],
         options=tuple(options),
-        evidence=tuple(output.evidence),
+        evidence=evidence,
         solution=output.solution.strip(),
         difficulty=output.difficulty,
     )
 
 
-def _free_form(output: FreeFormOutput) -> Task:
+def _free_form(output: UngroundedFreeForm, evidence: tuple[str, ...]) -> Task:
     return Task(
         format="free_form",
         question=output.question.strip(),
         answer=output.answer.strip(),
         answer_type=output.answer_type,
-        evidence=tuple(output.evidence),
+        evidence=evidence,
         solution=output.solution.strip(),
         difficulty=output.difficulty,
     )

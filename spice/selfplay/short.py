@@ -17,10 +17,12 @@ import re
 from collections.abc import Sequence
 
 from spice.config import RecipeConfig
-from spice.selfplay.types import Document, Task, TaskFormat
+from spice.selfplay.types import NO_DOCUMENT, Document, Task, TaskFormat
 from spice.text.spans import Kind, Span, SpanIndex, find_spans
 
-_LINES = re.compile(r"\s*Answer: (?P<answer>[^\n]+)\nQuestion: (?P<question>[^\n]+\?)\s*")
+_LINES = re.compile(
+    r"\s*Answer: (?P<answer>[^\n]+)(?:\nOthers: (?P<others>[^\n]+))?\nQuestion: (?P<question>[^\n]+\?)\s*"
+)
 _INTEGER = re.compile(r"[+-]?\d{1,3}(?:,\d{3})+|[+-]?\d+")
 # A question word goes with a kind of answer. Without this link a small model pairs "When" with a city.
 # No opening may be the beginning of another one of its kind plus a space: the grammar's lexer is greedy.
@@ -32,6 +34,7 @@ _OPENINGS: dict[Kind, tuple[str, ...]] = {
     "name": ("Who", "Whose", "Where", "Which", "What", "In which"),
     "term": ("Which", "What", "How"),
 }
+_OTHER = "/[^\\n;<>]{1,30}/"
 _BODY = '/ [^\\n?<>]{10,110}/ "?"'
 
 
@@ -65,6 +68,15 @@ def _either(texts: Sequence[str]) -> str:
     return "(" + " | ".join(json.dumps(text, ensure_ascii=False) for text in texts) + ")"
 
 
+def ungrounded_grammar(task_format: TaskFormat) -> str:
+    """The Lark grammar of the Challenger's output where it has no document, and so no spans.
+
+    The wrong options of multiple choice are then the Challenger's own.
+    """
+    others = f' "\\nOthers: " {_OTHER} "; " {_OTHER} "; " {_OTHER}' if task_format == "multiple_choice" else ""
+    return f'start: "Answer:" / [^\\n;<>]{{1,30}}/{others} "\\nQuestion:" / [A-Z]/ {_BODY}'
+
+
 def parse(
     text: str, document: Document, task_format: TaskFormat, index: SpanIndex, rng: random.Random, place: int = 0
 ) -> Task | str:
@@ -88,11 +100,18 @@ def parse(
     answer_type = "integer" if _INTEGER.fullmatch(answer) else "string"
     if task_format == "free_form":
         return Task("free_form", question, answer, answer_type)  # type: ignore[arg-type]
+    if document == NO_DOCUMENT:
+        others = [other.strip() for other in (match["others"] or "").split(";")]
+        return _with_options(question, answer, others, place) if any(others) else "there are no wrong options"
     span = next((span for span in answer_spans(document, index) if span.text == answer), None)
     if span is None:
         return "the answer is not a span of the document"
     wrong = index.draw(span, document.id, document.text, 3, rng)
     if wrong is None:
         return "other documents offer no three wrong options of its kind"
-    wrong.insert(place % (len(wrong) + 1), answer)
-    return Task("multiple_choice", question, answer, "string", tuple(wrong))
+    return _with_options(question, answer, wrong, place)
+
+
+def _with_options(question: str, answer: str, wrong: Sequence[str], place: int) -> Task:
+    place %= len(wrong) + 1
+    return Task("multiple_choice", question, answer, "string", (*wrong[:place], answer, *wrong[place:]))

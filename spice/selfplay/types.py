@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -25,6 +26,10 @@ class Document:
     source: str
     text: str
     title: str = ""
+
+
+NO_DOCUMENT = Document(id="", source="", text="")
+"""What a Challenger reads that works without a corpus."""
 
 
 @dataclass(frozen=True)
@@ -70,3 +75,7 @@ class Verdict:
     correct: bool
     extracted: str | None = None
     timed_out: bool = False
+
+
+Oracle = Callable[[Task], str | None]
+"""Knows the true answer to a task's question, or says `None`. It measures; nothing is ever trained on it."""

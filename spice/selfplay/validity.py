@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from spice.config import RecipeConfig
 from spice.selfplay.answers import choose, contains, normalise, parse_integer
-from spice.selfplay.types import Document, Task
+from spice.selfplay.types import NO_DOCUMENT, Document, Task
 
 # A quote of fewer words stands in nearly every document and shows nothing.
 MIN_QUOTE_WORDS = 4
@@ -45,21 +45,21 @@ def validity(task: Task, document: Document, recipe: RecipeConfig) -> Validity:
 
     Args:
         task: what the Challenger wrote, parsed.
-        document: what it read.
+        document: what it read. Without one there is nothing to be grounded in, and no subject that must be its own.
         recipe: says which of the stricter checks are required.
 
     Returns:
-        The verdict with the checks `well_formed`, `grounded`, `standalone` and `unleaked`.
+        The verdict with the checks `well_formed`, `grounded` (with a document), `standalone` and `unleaked`.
     """
     malformed = malformation(task)
     checks = {
         "well_formed": not malformed,
-        "grounded": is_grounded(task, document),
+        **({} if document == NO_DOCUMENT else {"grounded": is_grounded(task, document)}),
         "standalone": is_standalone(task, document),
         "unleaked": is_unleaked(task),
     }
     reasons = [malformed] if malformed else []
-    if recipe.require_grounded and not checks["grounded"]:
+    if recipe.require_grounded and not checks.get("grounded", True):
         reasons.append("neither the answer nor its evidence stands in the document")
     if recipe.require_standalone and not checks["standalone"]:
         reasons.append("the question does not stand alone")
@@ -95,6 +95,8 @@ def is_standalone(task: Task, document: Document) -> bool:
     """
     if _REFERS_TO_SOURCE.search(task.question):
         return False
+    if document == NO_DOCUMENT:
+        return True
     return any(contains(f"{document.title}\n{document.text}", subject) for subject in _subjects(task.question))
 
 

@@ -16,13 +16,12 @@ import json
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from spice.config import ModelConfig
 from spice.errors import ConflictError, TrainingError
-from spice.learner.base import Learner
 from spice.store import artifacts
 from spice.store.base import ObjectStore
 from spice.store.canonical import JSON
@@ -59,6 +58,18 @@ class State(BaseModel):
     resumed: int = 0
 
 
+class Saved(Protocol):
+    """What a run goes on from: a learner, or several."""
+
+    def save(self, folder: Path) -> None:
+        """Write everything that the next update depends on."""
+        ...
+
+    def load(self, folder: Path) -> None:
+        """Take up what `save` wrote."""
+        ...
+
+
 class Pointer:
     """One process's hold on `runs/<run>/state.json`.
 
@@ -78,7 +89,7 @@ class Pointer:
         if self.state:
             self._move(self.state.model_copy(update={"resumed": self.state.resumed + 1}))
 
-    def advance(self, learner: Learner, iteration: int, checkpoints: tuple[tuple[int, str], ...]) -> None:
+    def advance(self, learner: Saved, iteration: int, checkpoints: tuple[tuple[int, str], ...]) -> None:
         """Make the learner's state after `iteration` the one to resume from, then drop the one before.
 
         Raises:
@@ -87,7 +98,8 @@ class Pointer:
         with tempfile.TemporaryDirectory(prefix="spice-resume-") as temporary:
             folder = Path(temporary)
             learner.save(folder)
-            files: dict[str, bytes | Path] = {path.name: path for path in sorted(folder.iterdir())}
+            paths = sorted(path for path in folder.rglob("*") if path.is_file())
+            files: dict[str, bytes | Path] = {path.relative_to(folder).as_posix(): path for path in paths}
             fields: dict[str, JSON] = {"kind": "resume", "iteration": iteration}
             ref = artifacts.write(self._store, f"runs/{self._run}/resume", files, fields)
         resumed = self.state.resumed if self.state else 0
@@ -149,7 +161,7 @@ def load_state(store: ObjectStore, run: str) -> State | None:
     return Pointer(store, run).state
 
 
-def restore(store: ObjectStore, state: State, learner: Learner) -> None:
+def restore(store: ObjectStore, state: State, learner: Saved) -> None:
     """Put the learner into `state`; every byte is verified against its digest."""
     with tempfile.TemporaryDirectory(prefix="spice-resume-") as temporary:
         learner.load(artifacts.download(store, state.resume, Path(temporary) / "state"))

@@ -7,6 +7,8 @@ rewards    = variance of the answers for a valid attempt, a penalty for an inval
              one valid task per document trains the Reasoner: 1 for the gold answer, else 0
 advantage  = reward - mean reward, within each role                 DrGRPO
 update     = policy gradient on both roles' trajectories
+
+The recipes that SPICE is compared with change single lines of this: see `spice.selfplay.recipes`.
 """
 
 from __future__ import annotations
@@ -19,11 +21,14 @@ from dataclasses import dataclass
 from spice.config import RecipeConfig
 from spice.learner.base import Learner, Role, Trajectory, UpdateStats
 from spice.rollout.base import Completion, Engine
-from spice.selfplay.advantages import drgrpo_advantages
-from spice.selfplay.rewards import challenger_reward, reasoner_rewards
+from spice.selfplay import recipes
+from spice.selfplay.advantages import Move, advantages
+from spice.selfplay.recipes import SPICE, Recipe
 from spice.selfplay.sampling import choose_task, draw_documents
-from spice.selfplay.types import Document
-from spice.training.play import Answers, Attempt, Players, seed_stream
+from spice.selfplay.types import NO_DOCUMENT, Document, Oracle
+from spice.training.pay import pay
+from spice.training.play import Players, seed_stream
+from spice.training.played import Grade, Outcome, Played
 
 Clock = Callable[[], float]
 # When no document of a batch offers anything to ask for, there is nothing to learn from and the weights stay.
@@ -32,34 +37,19 @@ _NO_UPDATE = UpdateStats(
 )
 
 
-@dataclass
-class Played:
-    """A Challenger attempt and all that came of it.
+@dataclass(frozen=True)
+class Seat:
+    """A Challenger with weights of its own.
 
     Attributes:
-        attempt: what the Challenger wrote.
-        reward: what it earned.
-        answers: the Reasoner's answers, `None` if the attempt was invalid.
-        trained: whether the Reasoner learns from these answers.
-        audit: the policy's answer with the document, where it was audited.
+        players: poses tasks with these weights.
+        engine: generates with them.
+        learner: improves them; `None` if they stay as they are.
     """
 
-    attempt: Attempt
-    reward: float
-    answers: Answers | None = None
-    trained: bool = False
-    audit: Answers | None = None
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """One iteration's record: everything posed and answered, what the update did, and seconds by phase."""
-
-    iteration: int
-    played: list[Played]
-    skipped_documents: int
-    update: UpdateStats
-    seconds: dict[str, float]
+    players: Players
+    engine: Engine
+    learner: Learner | None = None
 
 
 def iterate(
@@ -71,73 +61,132 @@ def iterate(
     recipe: RecipeConfig,
     seed: int,
     clock: Clock = time.monotonic,
+    *,
+    challenger: Seat | None = None,
+    oracle: Oracle | None = None,
 ) -> Outcome:
-    """Play one iteration, learn from it, and give the engine the new weights."""
+    """Play one iteration, learn from it, and give the engine the new weights.
+
+    Args:
+        iteration: its number, from 1.
+        corpus: what documents are drawn from.
+        players: both roles, or the Reasoner alone.
+        engine: generates with the policy's weights.
+        learner: improves them.
+        recipe: what is played.
+        seed: of the run.
+        clock: seconds.
+        challenger: who poses tasks, if not the policy itself.
+        oracle: grades tasks, for the record alone.
+    """
+    system = recipes.resolve(recipe)
+    challenger_learns, reasoner_learns = recipes.learning_roles(system, recipe, iteration)
     seeds = seed_stream(seed, iteration)
     watch = _Stopwatch(clock)
 
-    batch = [corpus[i] for i in draw_documents(len(corpus), recipe.batch_documents, seed, iteration)]
-    by_document = players.challenge(batch, seeds)
+    batch = _materials(system, corpus, recipe.batch_documents, seed, iteration)
+    by_document = (challenger.players if challenger else players).challenge(batch, seeds)
     watch.lap("challenge")
 
     valid = [attempt for attempts in by_document for attempt in attempts if attempt.task]
     answered = iter(players.answer([attempt.task for attempt in valid if attempt.task], seeds))
     groups = [
-        [_played(attempt, next(answered) if attempt.task else None, recipe) for attempt in attempts]
+        [Played(attempt, answers=next(answered) if attempt.task else None) for attempt in attempts]
         for attempts in by_document
     ]
+    played = [one for group in groups for one in group]
+    pay(played, system, random.Random(seeds("reward")))
     watch.lap("answer")
 
-    for i, group in enumerate(groups):
+    for i, group in enumerate(groups if reasoner_learns else []):
         chosen = choose_task([one.answers is not None for one in group], random.Random(seeds("train", i)))
         if chosen is not None:
             group[chosen].trained = True
-    played = [one for group in groups for one in group]
     _audit(played, players, recipe.audit_tasks)
+    if oracle:
+        _ask_oracle(played, players, oracle)
     watch.lap("audit")
 
-    lessons = trajectories(played, recipe.temperature)
-    update = _NO_UPDATE
-    if lessons:
-        update = learner.update(lessons, recipe.updates_per_iteration)
-        engine.update_weights(learner.weights())
+    lessons = trajectories(played, recipe.temperature, system, challenger_learns)
+    update = _learn(lessons, engine, learner, challenger, recipe.updates_per_iteration)
     watch.lap("update")
     skipped = sum(not any(one.answers for one in group) for group in groups)
     return Outcome(iteration, played, skipped, update, watch.seconds)
 
 
-def trajectories(played: Sequence[Played], temperature: float) -> list[Trajectory]:
-    """What both roles learn from, each with its advantage over its own role's mean reward (paper section 3)."""
+def trajectories(
+    played: Sequence[Played], temperature: float, system: Recipe = SPICE, challenger_learns: bool = True
+) -> list[Trajectory]:
+    """What is learned from, each with its advantage: in SPICE over its own role's mean reward (paper section 3).
 
-    def role_batch(
-        role: Role, moves: list[tuple[tuple[int, ...], Completion]], rewards: list[float]
-    ) -> list[Trajectory]:
-        advantages = drgrpo_advantages(rewards)
-        return [
-            Trajectory(role, prompt, c.tokens, c.logprobs, float(advantage), temperature, c.allowed)
-            for (prompt, c), advantage in zip(moves, advantages, strict=True)
-        ]
+    Args:
+        played: the iteration's attempts.
+        temperature: at which both roles were sampled.
+        system: the recipe; names the estimator.
+        challenger_learns: whether the Challenger's attempts are among them.
+    """
+    moves: list[Move] = []
+    sampled: list[tuple[Role, tuple[int, ...], Completion]] = []
 
-    attempts = [(one.attempt.prompt, one.attempt.completion) for one in played]
-    challenger = role_batch("challenger", attempts, [one.reward for one in played])
-    lessons = [one.answers for one in played if one.trained and one.answers]
-    answers = [move for lesson in lessons for move in zip(lesson.prompts, lesson.completions, strict=True)]
-    rewards = [float(r) for lesson in lessons for r in reasoner_rewards(lesson.correct)]
-    return challenger + role_batch("reasoner", answers, rewards)
+    def add(role: Role, group: object, prompt: tuple[int, ...], completion: Completion, reward: float) -> None:
+        moves.append(Move(role, group, "", reward))
+        sampled.append((role, prompt, completion))
+
+    for one in played if challenger_learns else ():
+        add("challenger", one.attempt.prompt, one.attempt.prompt, one.attempt.completion, one.reward)
+    for task, one in enumerate(played):
+        if one.trained and one.answers:
+            for prompt, completion, reward in zip(
+                one.answers.prompts, one.answers.completions, one.answer_rewards, strict=True
+            ):
+                add("reasoner", task, prompt, completion, reward)
+    return [
+        Trajectory(role, prompt, c.tokens, c.logprobs, float(advantage), temperature, c.allowed)
+        for (role, prompt, c), advantage in zip(sampled, advantages(moves, system.estimator), strict=True)
+    ]
 
 
-def _played(attempt: Attempt, answers: Answers | None, recipe: RecipeConfig) -> Played:
-    reward = challenger_reward(answers.correct if answers else None, recipe.invalid_reward)
-    return Played(attempt, reward, answers)
+def _materials(system: Recipe, corpus: Sequence[Document], batch: int, seed: int, iteration: int) -> list[Document]:
+    """What the tasks of an iteration are about."""
+    if system.source == "nothing":
+        return [NO_DOCUMENT] * batch
+    return [corpus[i] for i in draw_documents(len(corpus), batch, seed, iteration)]
 
 
 def _audit(played: Sequence[Played], players: Players, limit: int) -> None:
     """Let the policy answer some of the tasks that train the Reasoner with the document in sight."""
-    audited = [one for one in played if one.trained][:limit]
+    audited = [one for one in played if one.trained and one.attempt.document != NO_DOCUMENT][:limit]
     tasks = [(one.attempt.task, one.attempt.document) for one in audited if one.attempt.task]
     if tasks:
         for one, answers in zip(audited, players.audit(tasks), strict=True):
             one.audit = answers
+
+
+def _ask_oracle(played: Sequence[Played], players: Players, oracle: Oracle) -> None:
+    """Hold gold answers and the Reasoner's answers against the truth."""
+    for one in played:
+        truth = oracle(one.attempt.task) if one.attempt.task else None
+        if truth is not None and one.attempt.task and one.answers:
+            one.oracle = Grade(players.agree(one.attempt.task, truth), players.rejudge(one.answers, truth).correct)
+
+
+def _learn(
+    lessons: Sequence[Trajectory], engine: Engine, learner: Learner, challenger: Seat | None, steps: int
+) -> UpdateStats:
+    """Update whoever has something to learn; each learner's weights go to its own engine.
+
+    A Challenger that learns on weights of its own takes turns with the Reasoner, so there is one update to tell of.
+    """
+    update = _NO_UPDATE
+    own = challenger if challenger and challenger.learner else None
+    for role_learner, role_engine, part in (
+        (own.learner, own.engine, [t for t in lessons if t.role == "challenger"]) if own else (None, engine, []),
+        (learner, engine, [t for t in lessons if not own or t.role == "reasoner"]),
+    ):
+        if part and role_learner:
+            update = role_learner.update(part, steps)
+            role_engine.update_weights(role_learner.weights())
+    return update
 
 
 class _Stopwatch:

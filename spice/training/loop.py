@@ -5,25 +5,29 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, Protocol
 
 from pydantic import TypeAdapter, ValidationError
 
 from spice.config import Config
-from spice.errors import ConflictError, RefusedError, TrainingError
-from spice.learner.torch_learner import TorchLearner
-from spice.models.loading import load_model, load_tokenizer
+from spice.errors import ConfigError, ConflictError, RefusedError, TrainingError
+from spice.models.loading import load_tokenizer
+from spice.rollout.base import Engine
 from spice.rollout.open import open_engine
-from spice.selfplay.types import Document
+from spice.selfplay import recipes
+from spice.selfplay.types import Document, Oracle
 from spice.selfplay.verify import Verifier
 from spice.store.base import ObjectStore
+from spice.store.canonical import JSON
 from spice.text.spans import SpanIndex
 from spice.training.checkpoints import Pointer, State, restore, store_base, store_checkpoint
 from spice.training.iteration import iterate
 from spice.training.play import Players
 from spice.training.process import prepare
 from spice.training.records import Recorder
+from spice.training.seats import Learners, challenger_folder, open_learner, open_seat, store_seat
 from spice.training.stopping import Stopper
 from spice.version import code_version
 
@@ -67,6 +71,7 @@ def train(
     resume: bool,
     progress: Progress,
     permitted: Callable[[], None],
+    oracle: Oracle | None = None,
 ) -> Trained:
     """Play all iterations of a run, or those that are left of it.
 
@@ -80,13 +85,17 @@ def train(
         resume: go on with a run of that name instead of starting one.
         progress: told after each iteration.
         permitted: raises `RefusedError` when training may not go on (kill-switch); asked before each iteration.
+        oracle: grades every task for the record, where the true answers are known.
 
     Raises:
+        ConfigError: the recipe lacks a field that it needs.
         TrainingError: the run exists already, cannot be resumed, or was taken over by another process.
         RefusedError: `permitted` said no; everything done so far was saved first.
         KeyboardInterrupt: Ctrl-C or SIGTERM; everything done so far was saved first.
     """
     permitted()
+    recipes.resolve(config.recipe)
+    documents = _subset(documents, config.recipe.sources)
     prepare(config.training.threads)
     base = store_base(store, base_folder, config.model)
     pointer = _begin(store, corpus, base, config, run, resume)
@@ -96,7 +105,7 @@ def train(
     done = state.iteration if state else 0
     if done < total:
         with Stopper() as stopper, Verifier(timeout_s=config.recipe.verify_seconds) as verifier:
-            table = _Table(store, documents, base_folder, config, run, state, verifier)
+            table = _Table(store, documents, base_folder, config, run, state, verifier, oracle)
             progress(done, total, "train")
             while done < total:
                 note = table.play(done + 1)
@@ -106,7 +115,7 @@ def train(
                 if due:
                     checkpoints = (*checkpoints, (done, table.checkpoint(done, base, corpus)))
                 if due or refusal or stopper.wanted:
-                    pointer.advance(table.learner, done, checkpoints)
+                    pointer.advance(table.learners, done, checkpoints)
                 progress(done, total, "train", note)
                 if refusal and done < total:
                     raise refusal
@@ -147,20 +156,27 @@ class _Table:
         run: str,
         state: State | None,
         verifier: Verifier,
+        oracle: Oracle | None,
     ) -> None:
         self._store, self._documents, self._folder = store, documents, base_folder
-        self._config, self._run = config, run
-        recipe = config.recipe
-        budgets = {"challenger": recipe.challenger_tokens, "reasoner": recipe.reasoner_tokens}
-        self.learner = TorchLearner(load_model(base_folder, "float32", config.model.device), config.learner, budgets)
+        self._config, self._run, self._oracle = config, run, oracle
+        index = SpanIndex((document.id, document.text) for document in documents)
+
+        def sit(engine: Engine, tokenizer: Any) -> Players:
+            return Players(engine, tokenizer, config.recipe, index, verifier)
+
+        self._learner = open_learner(base_folder, config)
         self._engine = open_engine(base_folder, config.model, config.rollout)
+        self._players = sit(self._engine, load_tokenizer(base_folder))
+        self._challenger = open_seat(base_folder, config, store, sit)
+        self.learners = Learners(self._learner, self._challenger.learner if self._challenger else None)
         self.recorder = Recorder(store, run)
         if state:
-            restore(store, state, self.learner)
-            self._engine.update_weights(self.learner.weights())
+            restore(store, state, self.learners)
+            self._engine.update_weights(self._learner.weights())
+            if self._challenger and self._challenger.learner:
+                self._challenger.engine.update_weights(self._challenger.learner.weights())
             self.recorder.recall(state.iteration)
-        index = SpanIndex((document.id, document.text) for document in documents)
-        self._players = Players(self._engine, load_tokenizer(base_folder), recipe, index, verifier)
 
     def play(self, iteration: int) -> str:
         """Play one iteration and record it; returns a few words on it."""
@@ -169,9 +185,11 @@ class _Table:
             self._documents,
             self._players,
             self._engine,
-            self.learner,
+            self._learner,
             self._config.recipe,
             self._config.seed,
+            challenger=self._challenger,
+            oracle=self._oracle,
         )
         found = self.recorder.write(outcome)
         rate, reward = found["reasoner"]["pass_rate"], found["challenger"]["reward_mean"]
@@ -181,21 +199,27 @@ class _Table:
         return words + (f", {len(found['warnings'])} warnings" if found["warnings"] else "")
 
     def checkpoint(self, iteration: int, base: str, corpus: str) -> str:
-        """Store the policy as it is now."""
-        return store_checkpoint(
-            self._store,
-            self.learner.weights(),
-            self._folder,
-            self._config.model.dtype,
-            {
-                "base": base,
-                "corpus": corpus,
-                "run": self._run,
-                "iteration": iteration,
-                "code": code_version(),
-                "recipe": self._config.recipe.name,
-            },
-        )
+        """Store the policy as it is now; a Challenger with weights of its own is stored beside it, and named in it."""
+        fields: dict[str, JSON] = {
+            "base": base,
+            "corpus": corpus,
+            "run": self._run,
+            "iteration": iteration,
+            "code": code_version(),
+            "recipe": self._config.recipe.name,
+        }
+        if self._challenger:
+            folder = challenger_folder(self._folder, self._config, self._store)
+            fields["challenger"] = store_seat(self._store, self._challenger, base, folder, self._config, iteration)
+        return store_checkpoint(self._store, self._learner.weights(), self._folder, self._config.model.dtype, fields)
+
+
+def _subset(documents: Sequence[Document], patterns: Sequence[str]) -> Sequence[Document]:
+    """The documents whose file matches one of the patterns; all if there are none."""
+    chosen = [d for d in documents if any(fnmatchcase(d.source, pattern) for pattern in patterns)]
+    if patterns and not chosen:
+        raise ConfigError(f"recipe.sources: no training document's file matches any of {', '.join(patterns)}.")
+    return chosen if patterns else documents
 
 
 def _begin(store: ObjectStore, corpus: str, base: str, config: Config, run: str, resume: bool) -> Pointer:

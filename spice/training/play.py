@@ -19,7 +19,7 @@ from spice.selfplay import schema, short
 from spice.selfplay.format import SELECTOR_PATTERN, SELECTOR_TOKENS, select_format, selector_messages
 from spice.selfplay.prompts import challenger_messages, reasoner_messages, render
 from spice.selfplay.sampling import keep_attempts
-from spice.selfplay.types import Document, Task, TaskFormat, Verdict
+from spice.selfplay.types import NO_DOCUMENT, Document, Task, TaskFormat, Verdict
 from spice.selfplay.validity import validity
 from spice.selfplay.verify import Verifier
 from spice.text.spans import SpanIndex
@@ -33,7 +33,7 @@ class Attempt:
     """One Challenger output about one document.
 
     Attributes:
-        document: what it read.
+        document: what it read; `NO_DOCUMENT` if it works without a corpus.
         prompt: the Challenger's prompt, token ids.
         completion: what it wrote.
         task: the task, or `None` if invalid.
@@ -57,11 +57,13 @@ class Answers:
         prompts: the Reasoner's prompts, token ids, one for each answer; they differ in the order of the options only.
         completions: what it wrote, G of them.
         verdicts: one each.
+        shown: the task as each answer saw it, its options in that order.
     """
 
     prompts: list[tuple[int, ...]]
     completions: list[Completion]
     verdicts: list[Verdict]
+    shown: list[Task]
 
     @property
     def correct(self) -> list[bool]:
@@ -134,9 +136,9 @@ class Players:
             kept.append([made[k] for k in keep_attempts(valid, self._recipe.attempts, rng)])
         return kept
 
-    def answer(self, tasks: Sequence[Task], seeds: Seeds) -> list[Answers]:
-        """Answer each task G times without its document."""
-        group, temperature = self._recipe.group_size, self._recipe.temperature
+    def answer(self, tasks: Sequence[Task], seeds: Seeds, group: int | None = None) -> list[Answers]:
+        """Answer each task G times, or `group` times, without its document."""
+        group, temperature = group or self._recipe.group_size, self._recipe.temperature
         views = [
             (i, view, n, seeds("answer", i, j))
             for i, task in enumerate(tasks)
@@ -157,6 +159,16 @@ class Players:
         requests = [self._request(prompt, 1, 0.0, 0) for prompt in prompts]
         return self._judged(len(tasks), [(i, task) for i, (task, _) in enumerate(tasks)], requests)
 
+    def rejudge(self, answers: Answers, gold: str) -> Answers:
+        """The same answers, judged as if `gold` were the gold answer."""
+        shown = [replace(task, answer=gold) for task in answers.shown]
+        pairs = [(c.text, task) for c, task in zip(answers.completions, shown, strict=True)]
+        return replace(answers, verdicts=self._verifier.check(pairs), shown=shown)
+
+    def agree(self, task: Task, answer: str) -> bool:
+        """Say whether `answer` equals a task's gold answer."""
+        return self._verifier.check([(f"\\boxed{{{answer}}}", task)])[0].correct
+
     def _request(self, prompt: tuple[int, ...], n: int, temperature: float, seed: int) -> Request:
         return Request(prompt, n=n, max_tokens=self._recipe.reasoner_tokens, temperature=temperature, seed=seed)
 
@@ -165,11 +177,12 @@ class Players:
         generated = self._engine.generate(requests)
         pairs = [(c.text, view) for (_, view), group in zip(views, generated, strict=True) for c in group]
         verdicts = iter(self._verifier.check(pairs))
-        answers = [Answers([], [], []) for _ in range(tasks)]
-        for (i, _), request, group in zip(views, requests, generated, strict=True):
+        answers = [Answers([], [], [], []) for _ in range(tasks)]
+        for (i, view), request, group in zip(views, requests, generated, strict=True):
             answers[i].prompts.extend([request.prompt] * len(group))
             answers[i].completions.extend(group)
             answers[i].verdicts.extend(next(verdicts) for _ in group)
+            answers[i].shown.extend([view] * len(group))
         return answers
 
     def _formats(self, documents: Sequence[Document], seeds: Seeds) -> list[TaskFormat]:
@@ -193,7 +206,9 @@ class Players:
     def _grammar(self, document: Document, task_format: TaskFormat) -> Grammar | None:
         """What the Challenger's output must match, or `None` if the document offers nothing to ask for."""
         if self._recipe.template == "full":
-            return Grammar("json_schema", json.dumps(schema.challenger_schema(task_format)))
+            return Grammar("json_schema", json.dumps(schema.challenger_schema(task_format, document != NO_DOCUMENT)))
+        if document == NO_DOCUMENT:
+            return Grammar("lark", short.ungrounded_grammar(task_format))
         text = short.grammar(document, self._recipe, self._index)
         return None if text is None else Grammar("lark", text)
 
@@ -207,7 +222,7 @@ class Players:
         place: int,
     ) -> Attempt:
         if self._recipe.template == "full":
-            task = schema.parse_full(completion.text, task_format)
+            task = schema.parse_full(completion.text, task_format, document != NO_DOCUMENT)
         else:
             task = short.parse(completion.text, document, task_format, self._index, rng, place)
         if isinstance(task, str):

@@ -19,7 +19,7 @@ from spice.errors import TrainingError
 from spice.selfplay import alarms, health
 from spice.selfplay.archive import QuestionArchive
 from spice.store.base import ObjectStore
-from spice.training.iteration import Outcome, Played
+from spice.training.played import Outcome, Played
 
 _SCHEMA = pa.schema(
     [
@@ -43,6 +43,8 @@ _SCHEMA = pa.schema(
         ("trained", pa.bool_()),
         ("audit_answer", pa.string()),
         ("audit_agrees", pa.bool_()),
+        ("oracle_agrees", pa.bool_()),
+        ("oracle_correct", pa.list_(pa.bool_())),
         ("grounded", pa.bool_()),
         ("standalone", pa.bool_()),
         ("unleaked", pa.bool_()),
@@ -109,6 +111,7 @@ def metrics(outcome: Outcome, signals: dict[str, float], warnings: Sequence[str]
     valid = [one for one in played if one.answers]
     trained = [one for one in valid if one.trained]
     audited = [one.audit.correct[0] for one in played if one.audit]
+    graded = [one.oracle for one in played if one.oracle]
     update = outcome.update
     return {
         "iteration": outcome.iteration,
@@ -121,7 +124,7 @@ def metrics(outcome: Outcome, signals: dict[str, float], warnings: Sequence[str]
             "truncated": signals.get("challenger_truncated_share"),
         },
         "reasoner": {
-            "reward_mean": _mean([right for one in trained if one.answers for right in one.answers.correct]),
+            "reward_mean": _mean([reward for one in trained for reward in one.answer_rewards]),
             "pass_rate": _mean([right for one in valid if one.answers for right in one.answers.correct]),
             "entropy": signals.get("reasoner_entropy"),
             "tokens_mean": signals.get("reasoner_tokens"),
@@ -135,6 +138,11 @@ def metrics(outcome: Outcome, signals: dict[str, float], warnings: Sequence[str]
             "all_right_share": signals.get("all_right_share"),
         },
         "audit": {"n": len(audited), "agree_share": _mean(audited)},
+        "oracle": {
+            "n": len(graded),
+            "label_accuracy": _mean([grade.gold_right for grade in graded]),
+            "pass_rate": _mean([right for grade in graded for right in grade.correct]),
+        },
         "health": signals,
         "warnings": list(warnings),
         "learner": {
@@ -203,6 +211,8 @@ def _row(iteration: int, one: Played) -> dict[str, Any]:
         }
     if one.audit:
         row |= {"audit_answer": one.audit.verdicts[0].extracted, "audit_agrees": one.audit.correct[0]}
+    if one.oracle:
+        row |= {"oracle_agrees": one.oracle.gold_right, "oracle_correct": one.oracle.correct}
     return row
 
 

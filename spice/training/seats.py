@@ -1,0 +1,109 @@
+"""Who poses the tasks: the policy itself, or a Challenger with weights of its own.
+
+Most recipes share one set of weights between the roles. The others sit a second
+model down as Challenger: the base as it was, another model, or a copy of the
+base that is trained beside the Reasoner.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from spice.config import Config
+from spice.learner.base import Learner
+from spice.learner.torch_learner import TorchLearner
+from spice.models.catalog import locate
+from spice.models.loading import load_model, load_tokenizer
+from spice.rollout.base import Engine
+from spice.rollout.open import open_engine
+from spice.selfplay import recipes
+from spice.store.base import ObjectStore
+from spice.store.canonical import JSON
+from spice.training.checkpoints import store_base, store_checkpoint
+from spice.training.iteration import Seat
+from spice.training.play import Players
+
+OWN_STATE = "challenger"
+
+
+class Learners:
+    """Everything of a run that learns, saved and taken up as one."""
+
+    def __init__(self, policy: Learner, challenger: Learner | None) -> None:
+        """Take the policy's learner, and the Challenger's where it has one of its own."""
+        self._policy = policy
+        self._challenger = challenger
+
+    def save(self, folder: Path) -> None:
+        """Write the state of all learners; see `spice.learner.base.Learner`."""
+        self._policy.save(folder)
+        if self._challenger:
+            self._challenger.save(folder / OWN_STATE)
+
+    def load(self, folder: Path) -> None:
+        """Take up what `save` wrote; see `spice.learner.base.Learner`."""
+        self._policy.load(folder)
+        if self._challenger:
+            self._challenger.load(folder / OWN_STATE)
+
+
+def open_learner(folder: Path, config: Config) -> TorchLearner:
+    """A learner that begins with the model in `folder`."""
+    recipe = config.recipe
+    budgets = {"challenger": recipe.challenger_tokens, "reasoner": recipe.reasoner_tokens}
+    return TorchLearner(load_model(folder, "float32", config.model.device), config.learner, budgets)
+
+
+def open_seat(
+    base_folder: Path, config: Config, store: ObjectStore, sit: Callable[[Engine, object], Players]
+) -> Seat | None:
+    """The Challenger's own place at the table, or `None` where it shares the policy's weights.
+
+    Args:
+        base_folder: the base model's folder.
+        config: the run's configuration.
+        store: where a Challenger that is a checkpoint lies.
+        sit: makes the players of an engine and its tokenizer.
+
+    Raises:
+        ModelError: there is no such Challenger.
+    """
+    weights = recipes.resolve(config.recipe).challenger
+    if weights in ("shared", "none"):
+        return None
+    folder = challenger_folder(base_folder, config, store)
+    engine = open_engine(folder, config.model, config.rollout)
+    learner = open_learner(folder, config) if weights == "own" else None
+    return Seat(sit(engine, load_tokenizer(folder)), engine, learner)
+
+
+def challenger_folder(base_folder: Path, config: Config, store: ObjectStore) -> Path:
+    """The folder of the model that the Challenger begins with."""
+    name = config.recipe.challenger_model
+    if name is None:
+        return base_folder
+    return locate(config.model.model_copy(update={"name": name, "revision": None}), store)
+
+
+def store_seat(store: ObjectStore, seat: Seat, base: str, folder: Path, config: Config, iteration: int) -> str:
+    """Put the Challenger's weights as they are now into the store; returns their reference.
+
+    Args:
+        store: where to.
+        seat: the Challenger.
+        base: reference of the base model.
+        folder: of the model that the Challenger began with.
+        config: the run's configuration.
+        iteration: after which it is.
+    """
+    if seat.learner:
+        fields: dict[str, JSON] = {
+            "base": base,
+            "iteration": iteration,
+            "role": "challenger",
+            "recipe": config.recipe.name,
+        }
+        return store_checkpoint(store, seat.learner.weights(), folder, config.model.dtype, fields)
+    name = config.recipe.challenger_model
+    return base if name is None else store_base(store, folder, config.model.model_copy(update={"name": name}))
