@@ -318,7 +318,7 @@ class DriftConfig(Section):
     """How documents, tasks, traffic and pass rates are watched for change."""
 
     false_alarm_rate: float = Field(
-        0.01, gt=0.0, le=0.2, description="probability that a check finds drift where nothing changed"
+        0.01, gt=0.0, le=0.2, description="probability that a check, or a run's pass rate, shows drift where there is none"
     )
     permutations: int = Field(999, ge=99, le=100_000, description="random divisions that calibrate each threshold")
     max_units: int = Field(
@@ -327,9 +327,6 @@ class DriftConfig(Section):
     window: int = Field(10, ge=1, description="iterations at the start and the end of a run whose tasks are compared")
     change_size: float = Field(
         1.0, gt=0.0, description="change of the pass rate that is found fastest, in standard deviations"
-    )
-    horizon: int = Field(
-        1000, ge=10, le=100_000, description="iterations for which the false-alarm rate of the pass rate holds"
     )
     seed: int = Field(20251024, ge=0, description="seed of draws and permutations; not the training seed")
 

@@ -33,6 +33,8 @@ VERBS = {
     "keys": "Create and list signing keys.",
     "doctor": "Check what the store can do.",
     "gc": "Find, and on demand delete, what nothing refers to.",
+    "drift": "Tell whether documents, tasks or traffic have changed.",
+    "exporter": "Serve metrics for Prometheus.",
     "config": "Show settings and presets.",
 }
 
