@@ -318,7 +318,10 @@ class DriftConfig(Section):
     """How documents, tasks, traffic and pass rates are watched for change."""
 
     false_alarm_rate: float = Field(
-        0.01, gt=0.0, le=0.2, description="probability that a check, or a run's pass rate, shows drift where there is none"
+        0.01,
+        gt=0.0,
+        le=0.2,
+        description="probability that a check, or a run's pass rate, shows drift where there is none",
     )
     permutations: int = Field(999, ge=99, le=100_000, description="random divisions that calibrate each threshold")
     max_units: int = Field(
