@@ -35,7 +35,6 @@ from spice.store.refs import LATEST
 if TYPE_CHECKING:
     from spice.evaluation.items import Results, Suite
     from spice.monitoring.report import DriftReport
-    from spice.monitoring.report import DriftReport
     from spice.rollout.base import Engine
     from spice.training.loop import Progress, Trained
     from spice.trust.signing import Signer
@@ -47,14 +46,6 @@ class Evaluated:
 
     ref: str
     report: dict[str, Any]
-
-
-@dataclass(frozen=True)
-class DriftChecked:
-    """A stored drift check: its reference and the report itself."""
-
-    ref: str
-    report: DriftReport
 
 
 @dataclass(frozen=True)
@@ -224,21 +215,6 @@ def coevolve(run: str, config: Config, *, progress: Progress) -> None:
         )
     found = {"points": [asdict(point) for point in points]}
     store.put(f"runs/{run}/coevolution.json", json.dumps(found, sort_keys=True).encode())
-
-
-def drift_check(reference: str, current: str, config: Config) -> DriftChecked:
-    """Compare documents, tasks or traffic with what they were, and store the report; see `spice.monitoring.drift`.
-
-    Args:
-        reference: `datasets/<name>[@<tag>]`, `runs/<run>` or `traffic/`; what was.
-        current: likewise; what is. The same run twice: its first iterations against its last.
-        config: section `drift`.
-    """
-    from spice.monitoring import drift, report
-
-    store = open_store(config.store)
-    found = drift.check(store, reference, current, config.drift)
-    return DriftChecked(report.save(store, found), found)
 
 
 def drift_check(reference: str, current: str, config: Config) -> DriftChecked:
