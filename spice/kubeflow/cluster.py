@@ -36,44 +36,23 @@ class Cluster:
 
     @classmethod
     def open(cls) -> Cluster:
-        """The cluster that this pod runs in, else the one that KUBECONFIG points to.
-
-        Raises:
-            ConfigError: there is neither.
-        """
-        try:
-            config.load_incluster_config()
-            namespace = _POD_NAMESPACE.read_text().strip()
-        except ConfigException:
-            try:
-                _, context = config.list_kube_config_contexts()
-                config.load_kube_config()
-            except (ConfigException, OSError) as error:
-                raise ConfigError(
-                    f"kubeflow.launcher is trainjob, but no cluster is known here: {error}. Run in a pod, or set "
-                    "KUBECONFIG."
-                ) from error
-            namespace = context["context"].get("namespace", "default")
-        return cls(client.ApiClient(), namespace)
+        """The cluster that `open_client` finds. Raises `ConfigError`."""
+        return cls(*open_client())
 
     def create(self, manifest: Manifest) -> Job:
         """As `Jobs.create`."""
-        with _explained(f"create the TrainJob {manifest['metadata']['name']}"):
+        with explained(f"create the TrainJob {manifest['metadata']['name']}"):
             return _job(self._custom.create_namespaced_custom_object(**self._where(), body=dict(manifest)))
 
     def get(self, name: str) -> Job | None:
         """As `Jobs.get`."""
-        with _explained(f"read the TrainJob {name}"):
-            return _absent_as_none(
-                lambda: _job(self._custom.get_namespaced_custom_object(**self._where(), name=name))
-            )
+        with explained(f"read the TrainJob {name}"):
+            return _absent_as_none(lambda: _job(self._custom.get_namespaced_custom_object(**self._where(), name=name)))
 
     def delete(self, name: str, uid: str) -> None:
         """As `Jobs.delete`."""
-        options = client.V1DeleteOptions(
-            propagation_policy="Background", preconditions=client.V1Preconditions(uid=uid)
-        )
-        with _explained(f"delete the TrainJob {name}"):
+        options = client.V1DeleteOptions(propagation_policy="Background", preconditions=client.V1Preconditions(uid=uid))
+        with explained(f"delete the TrainJob {name}"):
             try:
                 self._custom.delete_namespaced_custom_object(**self._where(), name=name, body=options)
             except ApiException as error:
@@ -82,7 +61,7 @@ class Cluster:
 
     def watch(self, name: str, since: str, seconds: int) -> Iterator[Job | None]:
         """As `Jobs.watch`."""
-        with _explained(f"watch the TrainJob {name}"):
+        with explained(f"watch the TrainJob {name}"):
             for event in watch.Watch().stream(
                 self._custom.list_namespaced_custom_object,
                 **{**self._where(), "_request_timeout": seconds + _CALL_SECONDS},
@@ -97,7 +76,7 @@ class Cluster:
 
     def pods(self, name: str) -> list[Pod]:
         """As `Jobs.pods`."""
-        with _explained(f"list the pods of the TrainJob {name}"):
+        with explained(f"list the pods of the TrainJob {name}"):
             found = self._core.list_namespaced_pod(
                 self._namespace, label_selector=f"{_JOBSET_LABEL}={name}", _request_timeout=_CALL_SECONDS
             )
@@ -105,7 +84,7 @@ class Cluster:
 
     def logs(self, pod: str, seconds: int) -> list[tuple[str, str]]:
         """As `Jobs.logs`."""
-        with _explained(f"read the log of the pod {pod}"):
+        with explained(f"read the log of the pod {pod}"):
             try:
                 text = self._core.read_namespaced_pod_log(
                     pod, self._namespace, since_seconds=seconds, timestamps=True, _request_timeout=_CALL_SECONDS
@@ -125,6 +104,40 @@ class Cluster:
             "plural": PLURAL,
             "_request_timeout": _CALL_SECONDS,
         }
+
+
+def open_client() -> tuple[client.ApiClient, str]:
+    """The API of the cluster that this pod runs in, else of the one that KUBECONFIG points to, and the namespace.
+
+    Raises:
+        ConfigError: there is neither.
+    """
+    try:
+        config.load_incluster_config()
+        namespace = _POD_NAMESPACE.read_text().strip()
+    except ConfigException:
+        try:
+            _, context = config.list_kube_config_contexts()
+            config.load_kube_config()
+        except (ConfigException, OSError) as error:
+            raise ConfigError(
+                f"This needs a cluster, but none is known here: {error}. Run in a pod, or set KUBECONFIG."
+            ) from error
+        namespace = context["context"].get("namespace", "default")
+    return client.ApiClient(), namespace
+
+
+@contextmanager
+def explained(what: str) -> Iterator[None]:
+    """Errors of the client as ours, with what was attempted."""
+    try:
+        yield
+    except ApiException as error:
+        kind = {409: TakenError, 410: ExpiredError}.get(error.status or 0, ClusterError)
+        hint = " Its service account lacks the right to; see docs/kubeflow.md." if error.status == 403 else ""
+        raise kind(f"Could not {what}: {error.status} {error.reason}.{hint}") from error
+    except (HTTPError, OSError) as error:
+        raise ClusterError(f"Could not {what}: the Kubernetes API cannot be reached: {error}.") from error
 
 
 class _Loose(BaseModel):
@@ -193,16 +206,3 @@ def _absent_as_none(read: Callable[[], Job]) -> Job | None:
         if error.status != 404:
             raise
         return None
-
-
-@contextmanager
-def _explained(what: str) -> Iterator[None]:
-    """Errors of the client as ours, with what was attempted."""
-    try:
-        yield
-    except ApiException as error:
-        kind = {409: TakenError, 410: ExpiredError}.get(error.status or 0, ClusterError)
-        hint = " Its service account lacks the right to; see docs/kubeflow.md." if error.status == 403 else ""
-        raise kind(f"Could not {what}: {error.status} {error.reason}.{hint}") from error
-    except (HTTPError, OSError) as error:
-        raise ClusterError(f"Could not {what}: the Kubernetes API cannot be reached: {error}.") from error

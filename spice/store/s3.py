@@ -25,9 +25,11 @@ from minio.error import MinioException, S3Error
 from minio.retention import Retention
 
 from spice.errors import ConflictError, NotFoundError, StoreError
+from spice.store import setup
 from spice.store.base import ObjectInfo
 from spice.store.disk import explained
 from spice.store.keys import check_key, check_prefix
+from spice.store.setup import Prepared
 
 _ATTEMPTS = 4
 _PART_BYTES = 16 * 2**20  # files above this are sent in parts of this size, three at a time
@@ -176,6 +178,10 @@ class S3Store:
                 self._client.remove_object(self._bucket, name)
                 return True
         return False
+
+    def prepare(self, lock_days: int) -> Prepared:
+        """Make the bucket if it is missing, with versions and a lock; see `spice.store.setup`. Needs all rights."""
+        return setup.prepare(self._client, self._endpoint, self._bucket, lock_days)
 
     def _name(self, key: str) -> str:
         return self._prefix + check_key(key)
