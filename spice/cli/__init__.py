@@ -30,11 +30,14 @@ VERBS = {
     "rollback": "Go back to an earlier release.",
     "kill": "Engage or release the kill-switch.",
     "ledger": "Show or verify the release ledger.",
+    "console": "Run the web console, or log in to one.",
     "keys": "Create and list signing keys.",
     "doctor": "Check what the store can do.",
+    "store": "Set a store up, and fetch from it.",
     "gc": "Find, and on demand delete, what nothing refers to.",
     "drift": "Tell whether documents, tasks or traffic have changed.",
     "exporter": "Serve metrics for Prometheus.",
+    "mirror": "Tell Kubernetes the state of the kill-switch.",
     "config": "Show settings and presets.",
 }
 
