@@ -66,7 +66,7 @@ class Actions:
             live = switch.status(self.store).live
             if live != seen:
                 raise RefusedError(
-                    f"You saw {short(seen)} as live, but {short(live) or 'nothing'} is live now. Look, and decide again."
+                    f"You saw {short(seen)} as live, but {short(live) or 'nothing'} is now. Look, and decide again."
                 )
             found = release.rollback(self.store, self.signer_for(person), self.clock, reason=_given(reason))
         return f"Rolled back: {short(found.live) or 'nothing'} is live now."

@@ -128,9 +128,7 @@ def pose(here: Visiting) -> Challenge:
 @router.post("/login/answers", tags=["login"])
 def answer(here: Visiting, given: Answer) -> Code:
     """A code for a signed challenge."""
-    code = _logins(here).answer(
-        given.name, given.audience, given.challenge, given.signature, here.console.origins
-    )
+    code = _logins(here).answer(given.name, given.audience, given.challenge, given.signature, here.console.origins)
     return Code(code=code)
 
 

@@ -10,6 +10,7 @@ from fastapi.responses import JSONResponse, PlainTextResponse
 from starlette.exceptions import HTTPException
 from starlette.staticfiles import StaticFiles
 
+from spice import __version__
 from spice.console import api, api_actions, forms, pages
 from spice.console.context import Console
 from spice.console.draw import problem, style
@@ -17,7 +18,6 @@ from spice.console.records import Problem
 from spice.console.security import HEALTH, SecurityMiddleware
 from spice.console.web import headers_of, status_of, visit
 from spice.errors import SpiceError
-from spice.version import __version__
 
 _ABOUT = """Reads everything that the pages of the console show. Nothing needs a login except actions.
 

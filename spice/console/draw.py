@@ -11,12 +11,21 @@ from jinja2 import Environment, PackageLoader
 
 from spice.console import words
 from spice.console.views import ledger
+from spice.console.watch import Snapshot
 from spice.console.web import Visit
 from spice.reporting import facts
 from spice.reporting.report import environment
 from spice.reporting.report import style as report_style
+from spice.store.canonical import digest
 
-_TITLES = {401: "Please log in", 403: "Not allowed", 404: "Not found", 409: "Refused", 429: "Too often", 503: "The store"}
+_TITLES = {
+    401: "Please log in",
+    403: "Not allowed",
+    404: "Not found",
+    409: "Refused",
+    429: "Too often",
+    503: "The store",
+}
 
 
 def page(here: Visit, template: str, status: int = 200, **shown: Any) -> HTMLResponse:
@@ -29,16 +38,21 @@ def page(here: Visit, template: str, status: int = 200, **shown: Any) -> HTMLRes
         shown: what the template shows. `seen` is the snapshot it was made from, if one was taken already.
     """
     seen = shown.pop("seen", None) or here.look()
-    html = _environment().get_template(f"{template}.html.j2").render(
-        switch=ledger.switch(seen),
-        ledger_state=ledger.state(seen),
-        person=here.person,
-        token=here.token,
-        path=here.request.url.path,
-        notice=here.notice,
-        facts=facts,
-        words=words,
-        **shown,
+    html = (
+        _environment()
+        .get_template(f"{template}.html.j2")
+        .render(
+            switch=ledger.switch(seen),
+            ledger_state=ledger.state(seen),
+            state_digest=state_digest(seen),
+            person=here.person,
+            token=here.token,
+            path=here.request.url.path,
+            notice=here.notice,
+            facts=facts,
+            words=words,
+            **shown,
+        )
     )
     response = HTMLResponse(html, status)
     here.keep(response)
@@ -50,6 +64,11 @@ def problem(here: Visit, status: int, message: str, headers: dict[str, str]) -> 
     response = page(here, "problem", status, title=_TITLES.get(status, "That did not work"), message=message)
     response.headers.update(headers)
     return response
+
+
+def state_digest(seen: Snapshot) -> str:
+    """Equal for two looks at which every page would show the same state of switch and ledger."""
+    return digest(f"{ledger.switch(seen).model_dump_json()} {seen.problem}".encode())[:16]
 
 
 @cache

@@ -7,6 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Form, Query
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
+from spice.console import may
 from spice.console.draw import page
 from spice.console.views import ledger
 from spice.console.web import CSRF, SESSION, Digest, Visit, Visiting, acting, allowed, meant, set_cookie
@@ -45,11 +46,15 @@ def confirm_rollback(here: Visiting) -> HTMLResponse:
     """What rolling back would do."""
     seen = here.look()
     releases = seen.trusted().state.releases
-    return page(here, "rollback", seen=seen, live=seen.switch.live, before=releases[-2] if len(releases) > 1 else None)
+    before = releases[-2] if len(releases) > 1 else None
+    lacks = may.lacks(here.person, "releaser")
+    return page(here, "rollback", seen=seen, live=seen.switch.live, before=before, lacks=lacks)
 
 
 @router.post("/rollback")
-def rollback(here: Visiting, live: Annotated[str, Form(max_length=100)], token: Token = "", reason: Reason = "") -> Response:
+def rollback(
+    here: Visiting, live: Annotated[str, Form(max_length=100)], token: Token = "", reason: Reason = ""
+) -> Response:
     """Go back to the release before `live`."""
     person = acting(here, token, here.console.action_limit)
     return _done(here, "/", here.console.actions.rollback(person, live, reason))

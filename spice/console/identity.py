@@ -97,8 +97,9 @@ class Door:
         return Person(principal, name, session)
 
     def _named_by_gateway(self, claimed: str, address: str) -> Person | None:
-        registered, groups = None, ()
-        roles = self._roles.get(claimed, ())
+        registered: str | None = None
+        roles: tuple[Role, ...] = self._roles.get(claimed, ())
+        groups: tuple[str, ...] = ()
         keyring = Keyring(self._store)
         for name in keyring.names():
             try:
@@ -108,7 +109,9 @@ class Door:
             if claimed in (name, *key.identities):
                 registered, roles, groups = name, key.roles, key.groups
         try:
-            principal = Principal(name=registered or claimed, method="header", issuer=address, roles=roles, groups=groups)
+            principal = Principal(
+                name=registered or claimed, method="header", issuer=address, roles=roles, groups=groups
+            )
         except ValidationError:
             return None  # unknown here, or no name at all
         return Person(principal, registered, f"{self._header}:{claimed}")

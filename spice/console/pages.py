@@ -7,8 +7,9 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
+from spice.console import may
 from spice.console.api import PageNumber
-from spice.console.draw import page
+from spice.console.draw import page, state_digest
 from spice.console.records import Shown
 from spice.console.security import REPORT_POLICY
 from spice.console.views import checkpoints, datasets, evaluations, ledger, lineage, overview, requests, runs
@@ -56,13 +57,15 @@ def show_report(here: Visiting, name: Name) -> HTMLResponse:
 
 
 @router.get("/runs/{name}/tasks")
-def choose_iteration(here: Visiting, name: Name, iteration: int) -> Response:
+def choose_iteration(name: Name, iteration: int) -> Response:
     """Where the form that chooses an iteration leads."""
     return RedirectResponse(f"/runs/{name}/tasks/{iteration}", 303)
 
 
 @router.get("/runs/{name}/tasks/{iteration}")
-def show_tasks(here: Visiting, name: Name, iteration: int, number: Annotated[PageNumber, Query(alias="page")] = 1) -> HTMLResponse:
+def show_tasks(
+    here: Visiting, name: Name, iteration: int, number: Annotated[PageNumber, Query(alias="page")] = 1
+) -> HTMLResponse:
     """The tasks of one iteration."""
     run = runs.read(here.console.store, name)
     found = runs.tasks(here.console.store, name, iteration, number)
@@ -128,7 +131,8 @@ def show_request(here: Visiting, digest: Digest) -> HTMLResponse:
     """One request, with what its approver needs to know."""
     seen, console = here.look(), here.console
     found = requests.detail(console.store, digest, seen, console.config.promotion, console.clock())
-    return page(here, "request", seen=seen, found=found, bar=bars(found.suites))
+    choices = may.on_request(here.person, found, ledger.switch(seen))
+    return page(here, "request", seen=seen, found=found, bar=bars(found.suites), choices=choices)
 
 
 @router.get("/ledger")
@@ -141,10 +145,14 @@ def show_ledger(here: Visiting, before: Annotated[int | None, Query(ge=0)] = Non
 @router.get("/switch")
 def show_switch(here: Visiting) -> HTMLResponse:
     """The kill-switch, with the form that engages or releases it."""
-    return page(here, "switch")
+    return page(here, "switch", lacks=may.lacks(here.person, "operator"))
 
 
 @router.get("/switch/state")
-def show_state(here: Visiting) -> HTMLResponse:
-    """The part of every page that shows the switch, to be loaded again and again."""
-    return page(here, "state")
+def show_state(here: Visiting, known: str = "") -> Response:
+    """The part of every page that shows the switch, asked for again and again; nothing if it is as `known`.
+
+    Replacing it only when it changed keeps the keyboard's focus, and screen readers from saying it every time.
+    """
+    seen = here.look()
+    return Response(status_code=204) if known == state_digest(seen) else page(here, "state", seen=seen)

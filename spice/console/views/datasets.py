@@ -33,9 +33,7 @@ def detail(store: ObjectStore, name: str, digest: str) -> DatasetDetail:
     left_out = _left_out(store, ref)
     users = tuple(run for run, info in runs(store) if info.corpus == ref)
     summary = _summary(store, ref, name, _latest(store, name) == ref, strict=True)
-    return DatasetDetail(
-        **summary.model_dump(), left_out=left_out[:_SHOWN], left_out_count=len(left_out), runs=users
-    )
+    return DatasetDetail(**summary.model_dump(), left_out=left_out[:_SHOWN], left_out_count=len(left_out), runs=users)
 
 
 def passage(store: ObjectStore, name: str, digest: str, segment: str) -> Passage:
@@ -80,8 +78,6 @@ def _left_out(store: ObjectStore, ref: str) -> tuple[LeftOut, ...]:
     lines = artifacts.read(store, ref, dataset.LEFT_OUT).decode("utf-8", "replace").splitlines()
     rows = [json.loads(line) for line in lines if line.strip()]
     return tuple(
-        LeftOut(
-            source=str(row.get("source", "")), stage=str(row.get("stage", "")), reason=str(row.get("reason", ""))
-        )
+        LeftOut(source=str(row.get("source", "")), stage=str(row.get("stage", "")), reason=str(row.get("reason", "")))
         for row in rows
     )

@@ -46,7 +46,11 @@ def _steps(store: ObjectStore, found: CheckpointDetail) -> Iterator[Step]:
     )
     yield _dataset(store, found.corpus)
     yield Step(
-        kind="base", name="Model before training", ref=found.base, told="the same for base and candidate", link=f"/{found.base}"
+        kind="base",
+        name="Model before training",
+        ref=found.base,
+        told="the same for base and candidate",
+        link=f"/{found.base}",
     )
 
 
@@ -77,5 +81,7 @@ def _dataset(store: ObjectStore, ref: str) -> Step:
         counts = CorpusManifest.model_validate(artifacts.manifest(store, ref)).counts
     except StoreError as error:
         return Step(kind="dataset", name="Documents", ref=ref, told=str(error), link=None)
-    told = f"{counts.get('documents_train', 0):,} documents trained on, {counts.get('documents_held_out', 0):,} held out"
+    told = (
+        f"{counts.get('documents_train', 0):,} documents trained on, {counts.get('documents_held_out', 0):,} held out"
+    )
     return Step(kind="dataset", name="Documents", ref=ref, told=f"{told}; version {short(ref)}", link=f"/{ref}")

@@ -124,7 +124,7 @@ def _standing(
         return "revoked", "The kill-switch took this checkpoint out. It can never be live again."
     if state.live != wanted.replaces:
         return "overtaken", (
-            f"It was to replace {short(wanted.replaces) or 'nothing'}, but {short(state.live) or 'nothing'} is live now. "
+            f"It was to replace {short(wanted.replaces) or 'nothing'}, but live is {short(state.live) or 'nothing'}. "
             f"{wanted.requester} has to request again, so that people approve what really happens."
         )
     missing = config.approvals - len(found.approvers)
