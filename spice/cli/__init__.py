@@ -29,6 +29,8 @@ VERBS = {
     "promote": "Make an approved checkpoint live.",
     "rollback": "Go back to an earlier release.",
     "kill": "Engage or release the kill-switch.",
+    "serve": "Answer from the live release, with the OpenAI API.",
+    "drill": "Practise the kill-switch on running gateways, and measure it.",
     "ledger": "Show or verify the release ledger.",
     "console": "Run the web console, or log in to one.",
     "keys": "Create and list signing keys.",
@@ -38,6 +40,7 @@ VERBS = {
     "drift": "Tell whether documents, tasks or traffic have changed.",
     "exporter": "Serve metrics for Prometheus.",
     "mirror": "Tell Kubernetes the state of the kill-switch.",
+    "pipeline": "Compile, upload, start and watch the pipelines in Kubeflow.",
     "config": "Show settings and presets.",
 }
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from typing import Any, Protocol
 
 from spice.serving.requests import Request
@@ -20,8 +20,11 @@ class Backend(Protocol):
         """
         ...
 
-    def stream(self, request: Request, body: dict[str, Any]) -> AsyncIterator[dict[str, Any]]:
-        """The answer in pieces, each an object of the OpenAI API. Closing the iterator ends the work at once."""
+    def stream(self, request: Request, body: dict[str, Any]) -> AsyncGenerator[dict[str, Any], None]:
+        """The answer in pieces, each an object of the OpenAI API; the last has no choices but the usage.
+
+        Closing the iterator ends the work at once.
+        """
         ...
 
     async def close(self) -> None:

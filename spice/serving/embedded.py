@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 
@@ -77,18 +77,17 @@ class EmbeddedBackend:
         self,
         request: Request,
         body: dict[str, Any],  # noqa: ARG002 - part of the door
-    ) -> AsyncIterator[dict[str, Any]]:
+    ) -> AsyncGenerator[dict[str, Any], None]:
         """The answer in pieces; see `Backend`."""
         async with aclosing(self._pieces(request)) as pieces:
             async for piece in pieces:
-                if piece["choices"] or request.with_usage:
-                    yield piece
+                yield piece
 
     async def close(self) -> None:
         """End the engine's thread; the memory goes with the last reference."""
         await self._worker.close()
 
-    async def _pieces(self, request: Request) -> AsyncIterator[dict[str, Any]]:
+    async def _pieces(self, request: Request) -> AsyncGenerator[dict[str, Any], None]:
         """Every piece of every choice as it comes; the last one has no choices but says how many tokens there were."""
         _refuse_unknown(request)
         # Tokenising a long prompt would hold up everybody's streams.

@@ -19,12 +19,13 @@ from spice.errors import SpiceError
 from spice.serving.backend import Backend
 from spice.serving.errors import GatewayError, revoked, unavailable
 from spice.serving.memory import available_bytes
-from spice.serving.metrics import Metrics
+from spice.serving.metrics import Metrics, short
 from spice.serving.permit import Permit
 
 log = logging.getLogger(__name__)
 
-_RETRY_SECONDS = 2.0
+_FIRST_RETRY_SECONDS = 1.0
+_LAST_RETRY_SECONDS = 60.0  # a large checkpoint is read again as a whole each time
 
 
 class Loaded:
@@ -70,7 +71,6 @@ class Fleet:
         rng: random.Random,
         monotonic: Callable[[], float],
     ) -> None:
-        self.problem = ""  # why the live release could not be loaded last, or ""
         self._config = config
         self._load = load
         self._metrics = metrics
@@ -80,6 +80,8 @@ class Fleet:
         self._loaded: dict[str, Loaded] = {}
         self._answering: str | None = None
         self._awaited = 0.0  # since when the live release is not there although it should be
+        self._retry: dict[str, tuple[float, float]] = {}  # what would not load: seconds between attempts, and the next
+        self._spared: set[str] = set()  # earlier releases that were unloaded because memory was short
         self._wake = asyncio.Event()
 
     def permit(self, permit: Permit) -> None:
@@ -87,6 +89,7 @@ class Fleet:
         if permit.live != self._permit.live:
             self._awaited = self._monotonic()
         self._permit = permit
+        self._spared.clear()
         for loaded in self._loaded.values():
             if loaded.ref not in permit.good and loaded.active:
                 log.warning("cut %d requests of %s", loaded.active, loaded.ref)
@@ -104,10 +107,13 @@ class Fleet:
         """
         loaded = self._pick(model)
         loaded.active += 1
+        gauge = self._metrics.active.labels(short(loaded.ref))
+        gauge.inc()
         try:
             yield loaded
         finally:
             loaded.active -= 1
+            gauge.dec()
             if loaded.retired is not None and not loaded.active:
                 self._wake.set()
 
@@ -128,9 +134,9 @@ class Fleet:
         try:
             while True:
                 self._wake.clear()
-                settled = await self._settle()
+                pause = await self._settle()
                 try:
-                    await asyncio.wait_for(self._wake.wait(), None if settled else _RETRY_SECONDS)
+                    await asyncio.wait_for(self._wake.wait(), pause)
                 except TimeoutError:
                     continue
         finally:
@@ -172,68 +178,68 @@ class Fleet:
             return "No release may answer now."
         return "The live release is being loaded or could not be; nothing else may answer."
 
-    async def _settle(self) -> bool:
-        """Bring memory in line with the permit; returns whether there is nothing left to do."""
-        wanted = self._wanted()
-        await self._retire(wanted)
-        for ref in wanted:
-            if ref in self._loaded or (ref in self._warm() and not self._has_room()):
-                continue
-            if not await self._bring(ref):
-                return False
-            if self._wanted() != wanted:
-                return await self._settle()
-        await self._retire(self._wanted())
-        return not any(loaded.retired is not None for loaded in self._loaded.values())
+    async def _settle(self) -> float | None:
+        """Bring memory in line with the permit; returns after how many seconds to look again, if at all."""
+        while True:
+            await self._retire()
+            missing = [ref for ref in self._wanted() if ref not in self._loaded]
+            now = self._monotonic()
+            due = next((ref for ref in missing if self._retry.get(ref, (0.0, now))[1] <= now), None)
+            if due is None:
+                draining = any(loaded.retired is not None for loaded in self._loaded.values())
+                return _FIRST_RETRY_SECONDS if missing or draining else None
+            await self._bring(due)
 
     def _wanted(self) -> list[str]:
         """What is to be in memory, the most urgent first."""
         permit = self._permit
         canary = self._config.canary if self._config.canary in permit.good else None
         first = [ref for ref in (permit.live, canary) if ref is not None]
-        return list(dict.fromkeys([*first, *self._warm(), *(ref for ref in permit.resting if ref in self._loaded)]))
+        warm = [ref for ref in self._warm() if ref in self._loaded or self._has_room()]
+        resting = [ref for ref in permit.resting if ref in self._loaded]
+        return list(dict.fromkeys([*first, *warm, *resting]))
 
     def _warm(self) -> list[str]:
-        return list(reversed(self._permit.releases[:-1]))[: self._config.keep_warm]
+        """Earlier releases to be kept at hand, the latest first."""
+        earlier = [ref for ref in reversed(self._permit.releases[:-1]) if ref not in self._spared]
+        return earlier[: self._config.keep_warm]
 
     def _has_room(self) -> bool:
         free = available_bytes()
         return free is None or free >= self._config.min_free_bytes
 
-    async def _retire(self, wanted: list[str]) -> None:
-        """Unload what is not wanted and not answering; cut what has had its time."""
+    async def _retire(self) -> None:
+        """Unload what is neither wanted nor answering, and cut what has had its time."""
         now = self._monotonic()
-        current = self._current()
+        current, wanted = self._current(), self._wanted()
         for loaded in list(self._loaded.values()):
-            needed = loaded.ref in wanted or loaded is current
             if loaded.ref in self._warm() and loaded is not current and not self._has_room():
-                log.info("unload %s: memory is short", loaded.ref)
-                needed = False
-            loaded.retired = None if needed else loaded.retired if loaded.retired is not None else now
-            if loaded.retired is None:
+                self._spared.add(loaded.ref)  # until the permit changes, or it would come and go
+                wanted.remove(loaded.ref)
+            if loaded.ref in wanted or loaded is current:
+                loaded.retired = None
                 continue
-            if loaded.active and now - loaded.retired >= self._config.drain_seconds:
-                loaded.stop(GatewayError(503, "release_replaced", "The release that was answering has been replaced."))
-                await asyncio.sleep(0)
+            loaded.retired = now if loaded.retired is None else loaded.retired
             if not loaded.active:
                 await self._unload(loaded)
+            elif now - loaded.retired >= self._config.drain_seconds:
+                loaded.stop(GatewayError(503, "release_replaced", "The release that was answering has been replaced."))
 
-    async def _bring(self, ref: str) -> bool:
-        """Load a release; returns whether that went well."""
+    async def _bring(self, ref: str) -> None:
         began = self._monotonic()
         log.info("load %s", ref)
         try:
             backend = await self._load(ref)
         except SpiceError as error:
-            self.problem = str(error)
+            pause = min(2 * self._retry.get(ref, (_FIRST_RETRY_SECONDS / 2, 0.0))[0], _LAST_RETRY_SECONDS)
+            self._retry[ref] = (pause, self._monotonic() + pause)
             self._metrics.loads.labels("refused").inc()
-            log.error("refused to serve %s: %s", ref, error)
-            return False
+            log.error("%s is not served: %s", ref, error)  # noqa: TRY400 - a refusal, told in its own words
+            return
+        self._retry.pop(ref, None)
         self._loaded[ref] = Loaded(ref, backend)
-        self.problem = ""
         self._metrics.loads.labels("loaded").inc()
         log.info("loaded %s in %.1f s", ref, self._monotonic() - began)
-        return True
 
     async def _unload(self, loaded: Loaded) -> None:
         del self._loaded[loaded.ref]

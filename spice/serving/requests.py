@@ -93,7 +93,7 @@ class TextRequest(Options):
     def prompts(self) -> list[str | list[int]]:
         """The prompts one by one, as text or as token ids."""
         if isinstance(self.prompt, list) and self.prompt and not isinstance(self.prompt[0], int):
-            return list(self.prompt)  # type: ignore[arg-type]
+            return list(self.prompt)
         return [self.prompt]  # type: ignore[list-item]
 
     @property

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -47,9 +47,10 @@ class UpstreamBackend:
                     raise _broken("sent an answer without end")
         return self._checked(bytes(data))
 
-    async def stream(self, request: Request, body: dict[str, Any]) -> AsyncIterator[dict[str, Any]]:
+    async def stream(self, request: Request, body: dict[str, Any]) -> AsyncGenerator[dict[str, Any], None]:
         """The answer in pieces; see `Backend`."""
-        async with self._response(request, {**body, "stream": True}) as response:
+        counted = {**body, "stream": True, "stream_options": {"include_usage": True}}
+        async with self._response(request, counted) as response:
             async for line in response.aiter_lines():
                 field, _, value = line.partition(":")
                 if field != "data":
