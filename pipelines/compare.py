@@ -6,7 +6,7 @@ from components.compare.component import compare as put_side_by_side
 from components.evaluate.component import evaluate
 from components.ingest.component import ingest
 from components.train.component import train
-from spice.kubeflow.placement import place
+from spice.kubeflow.placement import place, returned
 
 
 @dsl.pipeline(name="compare", description="Train several recipes on the same documents and compare what comes of them.")
@@ -45,7 +45,7 @@ def compare(
     with dsl.ParallelFor(recipes, name="each-recipe", parallelism=4) as recipe:
         trained = place(
             train(
-                corpus=corpus.output,
+                corpus=returned(corpus),
                 name=name,
                 run=run,
                 job=dsl.PIPELINE_JOB_ID_PLACEHOLDER,
@@ -59,6 +59,6 @@ def compare(
             **size,
         )
         evaluated = place(
-            evaluate(checkpoint=trained.output, **common), "evaluate", repeatable=True, cached=True, **size
+            evaluate(checkpoint=returned(trained), **common), "evaluate", repeatable=True, cached=True, **size
         )
-    place(put_side_by_side(evaluations=dsl.Collected(evaluated.output), **common), "evaluate", repeatable=True)
+    place(put_side_by_side(evaluations=dsl.Collected(returned(evaluated)), **common), "evaluate", repeatable=True)

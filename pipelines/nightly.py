@@ -8,7 +8,7 @@ from components.ingest.component import ingest
 from components.record_outcome.component import record_outcome
 from components.train.component import train
 from spice.kubeflow.lineage import UNCHANGED
-from spice.kubeflow.placement import place
+from spice.kubeflow.placement import place, returned
 
 
 @dsl.pipeline(
@@ -45,16 +45,16 @@ def nightly(
     recorded = place(record_outcome(name=name, run="", job=job, recipe="", **common), "train")
     with dsl.ExitHandler(recorded, name="the-night"):
         corpus = place(ingest(documents=documents, name=name, **common), "ingest", memory="8Gi", repeatable=True)
-        start = place(continue_from(corpus=corpus.output, **common), "train", repeatable=True)
-        with dsl.If(start.output != UNCHANGED, name="the-documents-changed"):
+        start = place(continue_from(corpus=returned(corpus), **common), "train", repeatable=True)
+        with dsl.If(returned(start) != UNCHANGED, name="the-documents-changed"):
             trained = place(
                 train(
-                    corpus=corpus.output,
+                    corpus=returned(corpus),
                     name=name,
                     run="",
                     job=job,
                     recipe="",
-                    start=start.output,
+                    start=returned(start),
                     launcher=launcher,
                     **common,
                 ),
@@ -62,4 +62,4 @@ def nightly(
                 repeatable=True,
                 **size,
             )
-            place(evaluate(checkpoint=trained.output, **common), "evaluate", repeatable=True, cached=True, **size)
+            place(evaluate(checkpoint=returned(trained), **common), "evaluate", repeatable=True, cached=True, **size)

@@ -4,7 +4,7 @@ from kfp import dsl
 
 from components.promote.component import promote as make_live
 from components.verify.component import verify
-from spice.kubeflow.placement import place
+from spice.kubeflow.placement import place, returned
 
 
 @dsl.pipeline(
@@ -28,4 +28,4 @@ def promote(
     """
     common = {"preset": preset, "settings": settings, "store": store}
     verified = place(verify(request=request, **common), "promote")
-    place(make_live(request=verified.output, releaser=releaser, **common), "promote", signs=True)
+    place(make_live(request=returned(verified), releaser=releaser, **common), "promote", signs=True)

@@ -8,7 +8,7 @@ from components.ingest.component import ingest
 from components.record_outcome.component import record_outcome
 from components.request_promotion.component import request_promotion
 from components.train.component import train
-from spice.kubeflow.placement import place
+from spice.kubeflow.placement import place, returned
 
 
 @dsl.pipeline(
@@ -58,7 +58,7 @@ def selfplay(
         corpus = place(ingest(documents=documents, name=name, **common), "ingest", memory="8Gi", repeatable=True)
         trained = place(
             train(
-                corpus=corpus.output,
+                corpus=returned(corpus),
                 name=name,
                 run=run,
                 job=job,
@@ -72,10 +72,10 @@ def selfplay(
             **size,
         )
         evaluated = place(
-            evaluate(checkpoint=trained.output, **common), "evaluate", repeatable=True, cached=True, **size
+            evaluate(checkpoint=returned(trained), **common), "evaluate", repeatable=True, cached=True, **size
         )
-        answer = place(gate(evaluation=evaluated.output, requester=requester, **common), "request", signs=True)
-        with dsl.If(answer.output == "pass", name="the-gate-says-pass"):
+        answer = place(gate(evaluation=returned(evaluated), requester=requester, **common), "request", signs=True)
+        with dsl.If(returned(answer) == "pass", name="the-gate-says-pass"):
             place(
-                request_promotion(evaluation=evaluated.output, requester=requester, **common), "request", signs=True
+                request_promotion(evaluation=returned(evaluated), requester=requester, **common), "request", signs=True
             )

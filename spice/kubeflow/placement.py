@@ -11,7 +11,7 @@ from typing import Literal
 
 from kfp import kubernetes
 from kfp.dsl import PipelineTask
-from kfp.dsl.pipeline_channel import PipelineParameterChannel
+from kfp.dsl.pipeline_channel import PipelineChannel, PipelineParameterChannel
 
 from spice.kubeflow.inputs import MOUNTED_KEYS
 
@@ -71,6 +71,9 @@ def place(
     task.set_cpu_request(cpu).set_cpu_limit(cpu).set_memory_request(memory).set_memory_limit(memory)
     if gpus is not None:
         task.set_accelerator_type(GPU).set_accelerator_limit(gpus)
+    # Else the compiler passes these parameters to the top of the pipeline only, and a task in a loop, a condition or an
+    # exit handler would ask for one that is not there.
+    task.register_pipeline_channels([one for one in (cpu, memory, gpus) if isinstance(one, PipelineChannel)])
     if repeatable:
         task.set_retry(_RETRIES, backoff_duration=_BACKOFF)
     task.set_caching_options(cached)
@@ -80,3 +83,11 @@ def place(
         kubernetes.use_secret_as_volume(task, keys_secret(stage), str(MOUNTED_KEYS), optional=True)
     kubernetes.add_pod_label(task, "spice.platform/stage", stage)
     return task
+
+
+def returned(task: PipelineTask) -> PipelineChannel:
+    """What a component returned, to be passed on or compared.
+
+    Conditions compare this and nothing else: kfp.local skips a `dsl.If` on a named output, and reports success.
+    """
+    return task.outputs["Output"]
