@@ -52,7 +52,7 @@ $(VENV)/.run-stamp: pyproject.toml | $(BIN)/pip
 	@touch $@
 
 $(VENV)/.test-stamp: $(VENV)/.run-stamp
-	$(PIP) --no-build-isolation -e '.[train,reasoning,smollm2,dev]'
+	$(PIP) --no-build-isolation -e '.[train,reasoning,smollm2,kubeflow,dev]'
 	@touch $@
 
 $(BIN)/pip:

@@ -6,9 +6,7 @@ from components import IMAGE
 
 
 @dsl.component(base_image=IMAGE, install_kfp_package=False)
-def compare(
-    evaluations: list, preset: str, settings: list, store: str, table: dsl.Output[dsl.Markdown]
-) -> str:
+def compare(evaluations: list, preset: str, settings: list, store: str, table: dsl.Output[dsl.Markdown]) -> str:
     """Put the evaluations of several recipes side by side.
 
     Args:

@@ -6,9 +6,7 @@ from components import IMAGE
 
 
 @dsl.component(base_image=IMAGE, install_kfp_package=False)
-def ingest(
-    documents: str, name: str, preset: str, settings: list, store: str, dataset: dsl.Output[dsl.Dataset]
-) -> str:
+def ingest(documents: str, name: str, preset: str, settings: list, store: str, dataset: dsl.Output[dsl.Dataset]) -> str:
     """Turn documents into an immutable dataset version.
 
     Args:

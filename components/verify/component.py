@@ -7,7 +7,7 @@ from components import IMAGE
 
 @dsl.component(base_image=IMAGE, install_kfp_package=False)
 def verify(request: str, preset: str, settings: list, store: str, approvals: dsl.Output[dsl.Markdown]) -> str:
-    """Check the gate's decision, the approvals and the kill-switch of a request. Fails, and says why, if one is missing.
+    """Check gate, approvals and kill-switch for a request; fails, and says why, if one of them says no.
 
     Args:
         request: Reference of the request, requests/DIGEST.
@@ -26,6 +26,8 @@ def verify(request: str, preset: str, settings: list, store: str, approvals: dsl
 
     config = inputs.configure(preset, settings, store)
     approvers = stages.verify_promotion(request, config, lambda: datetime.now(UTC))
-    artifacts.write(approvals, f"# {request} may be promoted\n\nApproved by: {', '.join(approvers) or 'nobody (0 asked)'}\n")
+    artifacts.write(
+        approvals, f"# {request} may be promoted\n\nApproved by: {', '.join(approvers) or 'nobody (0 asked)'}\n"
+    )
     approvals.metadata.update({"request": request, "approvers": list(approvers)})
     return request

@@ -47,7 +47,8 @@ def compile_(
 @pipeline.command()
 def upload(
     folder: Annotated[
-        Path | None, typer.Option("--from", metavar="FOLDER", help="Compiled pipelines; those of this version if not given.")
+        Path | None,
+        typer.Option("--from", metavar="FOLDER", help="Compiled pipelines; those of this version if not given."),
     ] = None,
     image: Annotated[
         str | None, typer.Option("--image", help="Image of the tasks, by digest where only signed images may run.")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,44 +14,67 @@ from spice.errors import ConfigError
 
 if TYPE_CHECKING:
     from spice.cli.progress import Progress
-    from spice.config import Config
-    from spice.kubeflow.service import Submitted
     from spice.settings import Resolved
+    from spice.store import ObjectStore
 
 # The cluster has its own way to the store and to itself; all else means the same there as here.
 _LOCAL = ("store.", "kubeflow.host", "kubeflow.namespace", "kubeflow.experiment")
 
 
+@dataclass(frozen=True)
+class Started:
+    """A run that goes on in the cluster."""
+
+    run: str
+    job: str
+    page: str
+
+
 def start(
-    paths: Sequence[Path], name: str, new_run: str | None, key: str, preset: str, resolved: Resolved, report: Progress
-) -> tuple[str, Submitted]:
+    paths: Sequence[Path],
+    name: str,
+    new_run: str | None,
+    key: str,
+    preset: str,
+    resolved: Resolved,
+    report: Progress,
+) -> Started:
     """Start a new run in the cluster. Documents on this machine are ingested here, since no pod can see them.
 
-    Returns:
-        The run's name, and the job.
+    Args:
+        paths: folders and files of this machine, or one `s3://bucket/prefix`.
+        name: of the dataset.
+        new_run: name of the run, made up if `None`.
+        key: who asks for the release.
+        preset: the preset of the command line.
+        resolved: the configuration.
+        report: told how far ingesting is.
+
+    Raises:
+        ConfigError: the store is out of the cluster's reach, or the pipelines are not there.
+        ClusterError: Kubeflow cannot be reached, or refused.
     """
     from spice import stages
-    from spice.store import open_store
 
-    config = resolved.config
-    store = open_store(_reachable(config).store)
+    store = _reachable_store(resolved)
     run = run_name(new_run, name, datetime.now(UTC))
     require_new(store, run)
     location = bucket(paths)
     if location is None:
-        location = stages.ingest(paths, name, config, progress=report).ref
-    return run, _submit(location, name, run, key, preset, resolved)
+        location = stages.ingest(paths, name, resolved.config, progress=report).ref
+    return _submit(location, name, run, key, preset, resolved)
 
 
-def go_on(run: str, key: str, preset: str, resolved: Resolved) -> Submitted:
-    """Go on in the cluster with a run that was stopped; it keeps its documents and its settings."""
-    from spice.errors import TrainingError
-    from spice.reporting import run_info
-    from spice.store import open_store
+def go_on(run: str, key: str, preset: str, resolved: Resolved) -> Started:
+    """Go on in the cluster with a run that was stopped; it keeps its documents and its settings.
 
-    corpus = run_info(open_store(_reachable(resolved.config).store), run).corpus
-    if corpus is None:
-        raise TrainingError(f"run {run} does not say what it was trained on; start anew")
+    Raises:
+        NotFoundError: there is no such run.
+        ClusterError: as `start` does.
+    """
+    from spice.cli.resume import resumed
+
+    _, corpus = resumed(_reachable_store(resolved), run, resolved.config)
     return _submit(corpus, corpus.split("/")[1], run, key, preset, resolved)
 
 
@@ -78,16 +102,19 @@ def assignments(resolved: Resolved) -> list[str]:
     ]
 
 
-def _reachable(config: Config) -> Config:
-    if not config.store.url.startswith("s3://"):
+def _reachable_store(resolved: Resolved) -> ObjectStore:
+    from spice.store import open_store
+
+    url = resolved.config.store.url
+    if not url.startswith("s3://"):
         raise ConfigError(
-            f"--on kubeflow needs a store that pods can reach, and {config.store.url} is a folder of this machine. "
+            f"--on kubeflow needs a store that pods can reach, and {url} is a folder of this machine. "
             "Give --store s3://bucket/prefix."
         )
-    return config
+    return open_store(resolved.config.store)
 
 
-def _submit(documents: str, name: str, run: str, key: str, preset: str, resolved: Resolved) -> Submitted:
+def _submit(documents: str, name: str, run: str, key: str, preset: str, resolved: Resolved) -> Started:
     from spice.kubeflow.service import Service
 
     kubeflow = resolved.config.kubeflow
@@ -102,4 +129,5 @@ def _submit(documents: str, name: str, run: str, key: str, preset: str, resolved
         "requester": key,
         "store": resolved.config.store.url,
     }
-    return Service(kubeflow).submit("selfplay", arguments, run)
+    job = Service(kubeflow).submit("selfplay", arguments, run)
+    return Started(run, job.id, job.page)

@@ -6,6 +6,7 @@ import re
 import sys
 from collections import Counter
 from datetime import UTC, datetime
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -22,7 +23,7 @@ from spice.cli.common import (
     StoreOption,
     again,
     emit,
-    load_config,
+    resolve_settings,
 )
 from spice.cli.request import next_steps
 from spice.cli.resume import require_new, resumable, resumed, run_name
@@ -32,8 +33,16 @@ if TYPE_CHECKING:
     from spice.cli.progress import Progress
     from spice.config import Config
     from spice.corpus.ingest import IngestReport
+    from spice.settings import Resolved
     from spice.store import ObjectStore
     from spice.trust.signing import Signer
+
+
+class Place(StrEnum):
+    """Where a run takes place."""
+
+    here = "here"
+    kubeflow = "kubeflow"
 
 
 def run(
@@ -43,6 +52,7 @@ def run(
     ] = None,
     new_run: Annotated[str | None, typer.Option("--run", help="Name of the run; made up if not given.")] = None,
     resume: Annotated[str | None, typer.Option("--resume", metavar="RUN", help="Go on with this run.")] = None,
+    on: Annotated[Place, typer.Option("--on", help="Where: on this machine, or as a job in Kubeflow.")] = Place.here,
     key: AsOption = "local",
     preset: PresetOption = DEFAULT_PRESET,
     file: FileOption = None,
@@ -52,13 +62,18 @@ def run(
 ) -> None:
     """Ingest documents, train, evaluate, ask the gate, and request a release if it says pass.
 
-    A gate that says no is a result and no failure: the command ends well, and nothing is requested.
+    A gate that says no is a result and no failure: the command ends well, and nothing is requested. On Kubeflow the
+    command ends when the job is started; documents may then also be s3://bucket/prefix.
     """
-    config = load_config(preset, file, sets, store)
+    settings = resolve_settings(preset, file, sets, store)
+    config = settings.config
     if bool(paths) == (resume is not None):
         raise ConfigError("give either documents to start with, or --resume RUN")
     if resume is not None and (name or new_run):
         raise ConfigError("--name and --run begin a new run, and --resume goes on with one; leave them out")
+    if on is Place.kubeflow:
+        _run_on_kubeflow(paths or [], name, new_run, resume, key, preset, settings, as_json)
+        return
 
     from spice import reporting, stages
     from spice.store import artifacts, open_store
@@ -88,6 +103,27 @@ def dataset_name(path: Path) -> str:
     """A name for documents after the folder or file they are in: letters, digits, dots and dashes only."""
     plain = re.sub(r"[^a-z0-9.]+", "-", path.resolve().stem.lower()).strip("-.")
     return plain or "documents"
+
+
+def _run_on_kubeflow(
+    paths: list[Path],
+    name: str | None,
+    new_run: str | None,
+    resume: str | None,
+    key: str,
+    preset: str,
+    settings: Resolved,
+    as_json: bool,
+) -> None:
+    from spice.cli import remote
+
+    if resume is not None:
+        started = remote.go_on(resume, key, preset, settings)
+    else:
+        with progress.reporter(as_json) as report:
+            started = remote.start(paths, name or dataset_name(paths[0]), new_run, key, preset, settings, report)
+    human = f"Run {started.run} is under way: {started.page}\nFollow it: spice pipeline status {started.job}"
+    emit(started, human, as_json)
 
 
 def _from_training_on(

@@ -52,7 +52,9 @@ def checked(pipeline: str, known: Mapping[str, Parameter], given: Mapping[str, s
     """
     problems = [f"{pipeline} has no parameter {name!r}{_nearest(name, known)}" for name in given if name not in known]
     problems += [
-        f"{pipeline} needs {name}: {one.description}" for name, one in known.items() if one.required and name not in given
+        f"{pipeline} needs {name}: {one.description}"
+        for name, one in known.items()
+        if one.required and name not in given
     ]
     values: dict[str, Any] = {}
     for name, text in given.items():
@@ -60,7 +62,7 @@ def checked(pipeline: str, known: Mapping[str, Parameter], given: Mapping[str, s
             plain = name not in known or known[name].type not in _JSON_TYPES
             values[name] = text if plain else json.loads(text)
         except ValueError:
-            problems.append(f"{name} = {text!r} is not JSON; write a list as {name}='[\"a\", \"b\"]'")
+            problems.append(f'{name} = {text!r} is not JSON; write a list as {name}=\'["a", "b"]\'')
     if problems:
         raise ConfigError("\n".join(problems))
     return values

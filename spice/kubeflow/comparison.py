@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from spice.errors import ConfigError
 from spice.evaluation.schema import EvaluationReport, SuiteFigures
+from spice.reporting import facts
 from spice.store import ObjectStore, artifacts
 
 
@@ -35,7 +36,9 @@ def compare(store: ObjectStore, evaluations: Sequence[str], primary: str) -> lis
         lines += [Line(recipe, report.run, name, figures) for name, figures in report.suites.items()]
     lines.sort(key=lambda line: (line.suite != primary, line.suite, -line.figures.difference.value, line.recipe))
     if not lines or lines[0].suite != primary:
-        raise ConfigError(f"None of {len(evaluations)} evaluations has the suite {primary}; set promotion.primary_suite.")
+        raise ConfigError(
+            f"None of {len(evaluations)} evaluations has the suite {primary}; set promotion.primary_suite."
+        )
     return lines
 
 
@@ -43,10 +46,8 @@ def table(lines: Sequence[Line]) -> str:
     """The lines as a Markdown table, in percent and percentage points."""
     head = ["| suite | recipe | items | base | after | difference [95%] | run |", "|---|---|---|---|---|---|---|"]
     rows = [
-        f"| {line.suite} | {line.recipe} | {found.n} | {found.base.rate:.1%} | {found.candidate.rate:.1%} "
-        f"| {100 * found.difference.value:+.1f} [{100 * found.difference.low:+.1f}, {100 * found.difference.high:+.1f}] "
-        f"| {line.run} |"
+        f"| {line.suite} | {line.recipe} | {line.figures.n} | {facts.rate(line.figures.base)} "
+        f"| {facts.rate(line.figures.candidate)} | {facts.difference(line.figures.difference)} | {line.run} |"
         for line in lines
-        for found in (line.figures,)
     ]
     return "\n".join([*head, *rows, ""])

@@ -58,7 +58,9 @@ def compiled(folder: Path | None = None) -> Path:
     for candidate in candidates:
         if any(candidate.glob("*.yaml")):
             return candidate
-    raise ConfigError(f"There are no compiled pipelines in {', '.join(map(str, candidates))}. Give the folder with --from.")
+    raise ConfigError(
+        f"There are no compiled pipelines in {', '.join(map(str, candidates))}. Give the folder with --from."
+    )
 
 
 def with_images(path: Path, image: str | None, gpu_image: str | None) -> str:
@@ -80,7 +82,9 @@ def with_images(path: Path, image: str | None, gpu_image: str | None) -> str:
             wanted = (gpu_image or image) if "accelerator" in container.get("resources", {}) else image
             container["image"] = wanted or container["image"]
     except (OSError, yaml.YAMLError, KeyError, TypeError, IndexError, AttributeError) as error:
-        raise ConfigError(f"{path} is no compiled pipeline: {error!r}. Compile it with `spice pipeline compile`.") from error
+        raise ConfigError(
+            f"{path} is no compiled pipeline: {error!r}. Compile it with `spice pipeline compile`."
+        ) from error
     return yaml.safe_dump_all(documents, sort_keys=True)
 
 

@@ -19,8 +19,8 @@ from spice.config import Config
 from spice.errors import ConfigError, CorpusError
 from spice.store import ObjectStore, open_store
 from spice.trust.enrol import own_signer
-from spice.trust.keys import key_folder, load_signer
 from spice.trust.keyring import Keyring
+from spice.trust.keys import key_folder, load_signer
 from spice.trust.signing import Signer
 
 MOUNTED_KEYS = Path("/etc/spice/keys")

@@ -57,7 +57,9 @@ def manifest(name: str, corpus: str, config: Config, run: str, environ: Mapping[
                 "name": settings.runtime,
             },
             "trainer": _trainer(corpus, config, run),
-            "runtimePatches": [{"manager": MANAGER, "trainingRuntimeSpec": {"template": _patch(settings.service_account)}}],
+            "runtimePatches": [
+                {"manager": MANAGER, "trainingRuntimeSpec": {"template": _patch(settings.service_account)}}
+            ],
             # Kueue starts a TrainJob by ending its suspension.
             **({"suspend": True} if settings.queue else {}),
         },

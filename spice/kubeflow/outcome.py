@@ -10,6 +10,7 @@ from spice import reporting
 from spice.errors import NotFoundError
 from spice.evaluation.schema import EvaluationReport
 from spice.promotion.gate import Decision
+from spice.reporting import facts
 from spice.store import ObjectStore
 
 
@@ -92,9 +93,8 @@ def evaluation_table(report: Mapping[str, Any]) -> str:
     """The suites of an evaluation report as a Markdown table, in percent and percentage points."""
     head = ["| suite | items | base | candidate | difference [95%] | verdict |", "|---|---|---|---|---|---|"]
     rows = [
-        f"| {name} | {suite.n} | {suite.base.rate:.1%} | {suite.candidate.rate:.1%} "
-        f"| {100 * suite.difference.value:+.1f} [{100 * suite.difference.low:+.1f}, {100 * suite.difference.high:+.1f}] "
-        f"| {suite.verdict.replace('_', ' ')} |"
+        f"| {name} | {suite.n} | {facts.rate(suite.base)} | {facts.rate(suite.candidate)} "
+        f"| {facts.difference(suite.difference)} | {facts.VERDICTS[suite.verdict]} |"
         for name, suite in EvaluationReport.model_validate(report).suites.items()
     ]
     return "\n".join([*head, *rows, ""])
@@ -103,7 +103,9 @@ def evaluation_table(report: Mapping[str, Any]) -> str:
 def answered(decision: Decision) -> str:
     """The gate's answer and its reasons, as Markdown."""
     reasons = [f"- {reason}" for reason in decision.reasons]
-    return "\n".join([f"# The gate says {decision.outcome}", "", *reasons, "", f"Judged: `{decision.facts.evaluation}`", ""])
+    return "\n".join(
+        [f"# The gate says {decision.outcome}", "", *reasons, "", f"Judged: `{decision.facts.evaluation}`", ""]
+    )
 
 
 def requested(request: str, decision: Decision, approvals: int) -> str:

@@ -7,7 +7,7 @@ laptop, the environment decides. kfp.local ignores it.
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, TypeAlias
 
 from kfp import kubernetes
 from kfp.dsl import PipelineTask
@@ -32,7 +32,7 @@ GPU = "nvidia.com/gpu"
 _RETRIES = 2
 _BACKOFF = "30s"
 
-Quantity = str | PipelineParameterChannel
+Quantity: TypeAlias = str | PipelineParameterChannel
 
 
 def credentials_secret(stage: Stage) -> str:

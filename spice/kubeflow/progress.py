@@ -16,7 +16,7 @@ class Log:
         self._last: tuple[str, int] = ("", -1)
 
     def __call__(self, done: int, total: int, what: str, note: str = "") -> None:
-        """Print the step if a twentieth of the phase was completed; every step where nobody knows how many there are."""
+        """Print the step if it completes a twentieth of the phase, or if nobody knows how many steps there are."""
         part = _PARTS * done // total if total else done
         if (what, part) == self._last and done != total:
             return

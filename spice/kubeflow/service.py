@@ -20,11 +20,10 @@ from kfp.client.set_volume_credentials import ServiceAccountTokenVolumeCredentia
 from pydantic import BaseModel, ConfigDict, ValidationError
 from urllib3.exceptions import HTTPError
 
+from spice import __version__
 from spice.config import KubeflowConfig
 from spice.errors import ClusterError, ConfigError
 from spice.kubeflow.arguments import Parameter, checked, parameters
-from spice.version import __version__
-
 
 PREFIX = "spice-"
 """Pipelines are called `spice-<name>` in the Kubeflow UI, where others have theirs."""
@@ -86,9 +85,7 @@ class Service:
         credentials = ServiceAccountTokenVolumeCredentials() if os.environ.get(_TOKEN_FILE) else None
         with _explained("connect"), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # it warns that it is for Pipelines 2, on every start
-            self._client = Client(
-                host=config.host, namespace=config.namespace or "kubeflow", credentials=credentials
-            )
+            self._client = Client(host=config.host, namespace=config.namespace or "kubeflow", credentials=credentials)
 
     def upload(self, name: str, text: str) -> Uploaded:
         """Make a compiled pipeline the newest version of `spice-<name>`.
@@ -197,7 +194,8 @@ class Service:
         return str(made.pipeline_id)
 
     def _versions(self, pipeline_id: str) -> list[Any]:
-        found, token = [], ""
+        found: list[Any] = []
+        token = ""
         while True:
             page = self._client.list_pipeline_versions(pipeline_id, page_token=token, page_size=100, sort_by=_NEWEST)
             found += page.pipeline_versions or []
@@ -209,7 +207,9 @@ class Service:
         pipeline_id = self._pipeline_id(name)
         page = pipeline_id and self._client.list_pipeline_versions(pipeline_id, page_size=1, sort_by=_NEWEST)
         if not pipeline_id or not page or not page.pipeline_versions:
-            raise ConfigError(f"There is no pipeline {PREFIX}{name} in Kubeflow yet. Run `spice pipeline upload` first.")
+            raise ConfigError(
+                f"There is no pipeline {PREFIX}{name} in Kubeflow yet. Run `spice pipeline upload` first."
+            )
         return pipeline_id, page.pipeline_versions[0]
 
     def _experiment(self) -> str:

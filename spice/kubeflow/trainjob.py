@@ -75,7 +75,7 @@ class TrainJobs:
     def _attempt(
         self, name: str, corpus: str, config: Config, run: str, store: ObjectStore, progress: Progress
     ) -> str | None:
-        """Create one TrainJob and follow it to its end. Returns how the cluster interrupted it, `None` if it is done."""
+        """Create one TrainJob and follow it: returns how the cluster interrupted it, `None` if it did its work."""
         job = self._created(manifest(name, corpus, config, run, self._environ))
         if job is None:
             return f"a TrainJob {name} was left over"
@@ -117,9 +117,7 @@ class TrainJobs:
         current: Job | None = job
         while current is not None and not current.finished:
             try:
-                for current in self._jobs.watch(job.name, current.version, _WATCH_SECONDS):
-                    if current is None or current.finished:
-                        break
+                current = self._next(current)
                 follower.look(current)
             except ExpiredError:
                 current = self._same(job)
@@ -135,6 +133,14 @@ class TrainJobs:
         if current is not None:
             follower.look(current)
         return current
+
+    def _next(self, job: Job) -> Job | None:
+        """The newest state that the API server tells in a while; `job` itself if nothing changed."""
+        newest: Job | None = job
+        for newest in self._jobs.watch(job.name, job.version, _WATCH_SECONDS):
+            if newest is None or newest.finished:
+                break
+        return newest
 
     def _same(self, job: Job) -> Job | None:
         found = self._jobs.get(job.name)

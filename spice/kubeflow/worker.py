@@ -42,7 +42,8 @@ def _config(text: str) -> Config:
         return Config.model_validate_json(text)
     except ValidationError as error:
         raise ConfigError(
-            f"The configuration in the TrainJob's arguments is not valid; is its image older than what created it? {error}"
+            "The configuration in the TrainJob's arguments is not valid; is its image of the same version as the "
+            f"component's? {error}"
         ) from error
 
 
