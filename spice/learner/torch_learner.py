@@ -64,8 +64,10 @@ class TorchLearner:
         """Take optimizer steps on one batch; see `spice.learner.base.Learner`."""
         if not trajectories:
             raise TrainingError("There is nothing to learn from: the batch has no trajectories.")
-        weights = sequence_weights(trajectories, self._budgets)
-        packs = list(pack(trajectories, weights, self._config.microbatch_tokens))
+        weighted = list(zip(trajectories, sequence_weights(trajectories, self._budgets), strict=True))
+        # An answer that earned what its peers earned has no gradient, and is not worth the computation.
+        telling = [(t, weight) for t, weight in weighted if t.advantage] or weighted
+        packs = list(pack([t for t, _ in telling], [w for _, w in telling], self._config.microbatch_tokens))
         count = sum(len(p.targets) for p in packs)
         gaps: list[torch.Tensor] = []
         for step in range(steps):

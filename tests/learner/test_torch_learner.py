@@ -1,5 +1,7 @@
 """The update: equal to the textbook computation, whatever the packing; and resumed without a trace."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -88,6 +90,20 @@ def test_accumulated_micro_batches_equal_one_large_batch(tiny_folder, budget):
         after.append({name: p.grad.clone() for name, p in model.named_parameters()})
     for name in after[0]:
         torch.testing.assert_close(after[0][name], after[1][name], atol=1e-7, rtol=1e-4)
+
+
+def test_what_has_no_advantage_counts_but_is_not_computed(tiny_folder):
+    after, computed = [], []
+    for idle in (1e-12, 0.0):
+        model = load_model(tiny_folder, "float32")
+        trajectories = engine_view(model, batch(model))
+        trajectories = [replace(t, advantage=idle) if i % 2 else t for i, t in enumerate(trajectories)]
+        learner = TorchLearner(model, LearnerConfig(**PLAIN), BUDGETS)
+        computed.append(learner.update(trajectories, 1).tokens)
+        after.append({name: p.grad.clone() for name, p in model.named_parameters()})
+    for name in after[0]:
+        torch.testing.assert_close(after[0][name], after[1][name], atol=1e-7, rtol=1e-4)
+    assert computed[1] < computed[0]
 
 
 def test_gradient_checkpointing_changes_nothing(tiny_folder):
