@@ -33,7 +33,7 @@ from spice.config import Config
 from spice.serving.admission import Admission
 from spice.serving.apikeys import KeyTable, Scope, check
 from spice.serving.errors import GatewayError
-from spice.serving.events import EventStream, next_piece
+from spice.serving.events import EventStream, first_piece
 from spice.serving.fleet import Fleet
 from spice.serving.follow import Follower
 from spice.serving.guard import ClientGoneError, Guard
@@ -177,9 +177,7 @@ class Gateway:
                     return JSONResponse(answer, headers=headers)
                 pieces = await held.enter_async_context(aclosing(loaded.backend.stream(wanted, body)))
                 # What goes wrong before the first piece still gets a status of its own.
-                first = await guard.run(next_piece(pieces))
-                if first is None:
-                    raise GatewayError(502, "empty_answer", "The model answered nothing. Send the request again.")
+                first = await guard.run(first_piece(pieces))
                 record.first()
                 return EventStream(first, pieces, guard, wanted.with_usage, held.pop_all(), headers, record.end)
         except GatewayError as error:

@@ -17,6 +17,14 @@ _LAST_WORD_SECONDS = 0.2  # for the error event; a client that does not read it 
 _DONE = b"data: [DONE]\n\n"
 
 
+async def first_piece(pieces: AsyncGenerator[dict[str, Any], None]) -> dict[str, Any]:
+    """The first piece. Raises `GatewayError` if there is none."""
+    first = await _next(pieces)
+    if first is None:
+        raise GatewayError(502, "empty_answer", "The model answered nothing. Send the request again.")
+    return first
+
+
 class EventStream:
     """The response to a request with `stream`, as an ASGI application.
 
@@ -60,7 +68,7 @@ class EventStream:
                     if piece["choices"] or self._with_usage:
                         # Sending is guarded, too: a client that reads slowly must not hold a revoked release.
                         await self._guard.run(_send(send, _event(piece), more=True))
-                    piece = await self._guard.run(next_piece(self._rest))
+                    piece = await self._guard.run(_next(self._rest))
                 await self._guard.run(_send(send, _DONE, more=False))
             except GatewayError as error:
                 status = error.status
@@ -71,11 +79,6 @@ class EventStream:
                 self._finish(status, last)
 
 
-async def next_piece(pieces: AsyncGenerator[dict[str, Any], None]) -> dict[str, Any] | None:
-    """The next piece, or `None` after the last."""
-    return await anext(pieces, None)
-
-
 async def _start(send: Send, headers: dict[str, str]) -> None:
     raw = [(name.encode(), value.encode()) for name, value in headers.items()]
     await send({"type": "http.response.start", "status": 200, "headers": raw})
@@ -83,6 +86,10 @@ async def _start(send: Send, headers: dict[str, str]) -> None:
 
 async def _send(send: Send, data: bytes, *, more: bool) -> None:
     await send({"type": "http.response.body", "body": data, "more_body": more})
+
+
+async def _next(pieces: AsyncGenerator[dict[str, Any], None]) -> dict[str, Any] | None:
+    return await anext(pieces, None)
 
 
 async def _last_word(send: Send, data: bytes) -> None:
