@@ -38,8 +38,7 @@ def on_request(person: Person | None, found: RequestDetail, switch: Switch) -> C
         if switch.engaged:
             promote = "Nothing can go live while the kill-switch is engaged."
         elif found.state == "waiting":
-            missing = found.needed - len(found.approvers)
-            promote = f"It needs {missing} more {'approval' if missing == 1 else 'approvals'}."
+            promote = "Approvals are missing."
     return Choices(approve, reject, promote)
 
 

@@ -15,6 +15,8 @@ from spice.trust.signing import Signer
 class Signers:
     """The person's own key if it is on this machine, else the console's, which then names the person.
 
+    The console's key needs the role `delegate`, and each role that people may use through the console.
+
     Args:
         store: where keys are registered.
         folder: the private keys of this machine.
@@ -35,7 +37,7 @@ class Signers:
         if not self._present(self._delegate):
             raise RefusedError(
                 f"This console has no key to sign with, so nothing was done. Its operator makes one with `spice keys "
-                f"create {self._delegate} --role delegate`. Until then use the command line: `spice --help`."
+                f"create {self._delegate}` with --role delegate and a --role for each that its visitors may use."
             )
         return load_signer(self._delegate, self._folder).acting_for(person.principal)
 

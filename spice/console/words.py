@@ -6,6 +6,9 @@ from spice.trust.ledger import Entry
 
 _TOLD = {
     "keys.add": "{actor} registered the key of {subject}",
+    "keys.rotate": "{actor} replaced the key of {subject} by a new one",
+    "keys.revoke": "{actor} revoked the key of {subject}",
+    "checkpoint.sign": "{actor} signed {subject}",
     "request": "{actor} asked to release {candidate}",
     "approve": "{actor} approved the request {subject}",
     "reject": "{actor} rejected the request {subject}, for good",
@@ -14,11 +17,13 @@ _TOLD = {
     "kill.engage": "{actor} engaged the kill-switch; {subject} is revoked",
     "kill.consent": "{actor} agreed to release the kill-switch; a second operator must agree, too",
     "kill.release": "{actor} agreed as the second operator; the kill-switch is released",
+    "drill.start": "{actor} began a drill of the kill-switch",
+    "drill.end": "{actor} ended the drill of the kill-switch",
     "refused": "{actor} was refused: {attempted}",
 }
 # What went well, what stops something, and the rest; each is a colour of the timeline.
 _TONES = {"release": "good", "kill.release": "good", "approve": "good"}
-_TONES |= dict.fromkeys(("kill.engage", "reject", "refused"), "bad")
+_TONES |= dict.fromkeys(("kill.engage", "reject", "refused", "keys.revoke"), "bad")
 _ATTEMPTS = {
     "approve": "an approval",
     "reject": "a rejection",
@@ -34,10 +39,10 @@ def told(entry: Entry) -> str:
     """What an entry says, as a sentence without its full stop."""
     sentence = _TOLD.get(entry.action)
     if sentence is None:
-        return f"{entry.actor}: {entry.action} {short(entry.subject)}".rstrip()
+        return f"{entry.person}: {entry.action} {short(entry.subject)}".rstrip()
     attempted = str(entry.body.get("attempted") or "")
     return sentence.format(
-        actor=entry.actor,
+        actor=entry.person,
         subject=short(entry.subject) or "nothing",
         candidate=short(str(entry.body.get("candidate") or "")),
         live=short(str(entry.body.get("live") or "")) or "nothing",

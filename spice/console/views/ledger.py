@@ -49,7 +49,7 @@ def entry(one: Entry) -> LedgerEntry:
     return LedgerEntry(
         sequence=one.sequence,
         time=one.time,
-        actor=one.actor,
+        actor=one.person,
         action=one.action,
         subject=one.subject,
         told=told(one),
@@ -76,7 +76,7 @@ def releases(seen: Snapshot, checkpoint: str | None = None) -> tuple[Release, ..
             evaluation=str(one.body.get("evaluation") or ""),
             requester=str(one.body.get("requester") or ""),
             approvers=tuple(map(str, one.body.get("approvers") or ())),
-            releaser=one.actor,
+            releaser=one.person,
             revoked=one.subject in revoked,
         )
         for one in seen.entries

@@ -127,13 +127,14 @@ def _standing(
             f"It was to replace {short(wanted.replaces) or 'nothing'}, but live is {short(state.live) or 'nothing'}. "
             f"{wanted.requester} has to request again, so that people approve what really happens."
         )
-    missing = config.approvals - len(found.approvers)
-    if missing > 0:
-        return "waiting", (
-            f"It has {len(found.approvers)} of {config.approvals} approvals. "
-            f"Anyone with the role approver except {wanted.requester} may approve."
-        )
+    if missing := approval.shortfall(found, config):
+        return "waiting", f"{missing} {_who_may(config, wanted)}"
     return "approved", "It is approved. Anyone with the role releaser may now make it live."
+
+
+def _who_may(config: PromotionConfig, wanted: Request) -> str:
+    who = ", ".join(config.approvers) or "Anyone with the role approver"
+    return f"{who} may approve, but not {wanted.requester}, who asked."
 
 
 def _time(seen: Snapshot, ref: str) -> str:
