@@ -7,7 +7,7 @@ or the environment: that is `spice.settings`.
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -23,7 +23,7 @@ RecipeName = Literal[
     "random_reward",
 ]
 ChallengerReward = Literal["variance", "sample_variance", "threshold", "absolute_zero", "r_zero", "random"]
-Estimator = Literal["drgrpo", "joint_mean", "group_mean", "grpo", "reinforce_plus_plus"]
+Estimator = Literal["drgrpo", "joint_mean", "group_mean", "reasoner_group_mean", "grpo", "reinforce_plus_plus"]
 
 
 class Section(BaseModel):
@@ -110,6 +110,12 @@ class RecipeConfig(Section):
     )
     challenger_phase: int = Field(5, ge=1, description="r_zero: iterations in a row in which the Challenger learns")
     reasoner_phase: int = Field(15, ge=1, description="r_zero: iterations in a row in which the Reasoner learns")
+    references: int = Field(6, ge=1, description="absolute_zero: earlier programs shown to the Challenger")
+    program_inputs: int = Field(
+        10, ge=2, le=20, description="absolute_zero: inputs of an induction task, half of which are shown"
+    )
+    program_seconds: float = Field(2.0, gt=0.0, description="absolute_zero: processor time of one program")
+    program_bytes: int = Field(256 * 2**20, ge=2**24, description="absolute_zero: memory of one program, in bytes")
     sources: tuple[str, ...] = Field(
         (), description="train on documents whose file matches one of these patterns (docs/*.md); none takes all"
     )
@@ -214,6 +220,9 @@ class EvaluationConfig(Section):
     coevolution_documents: int = Field(
         128, ge=0, description="held-out documents for the co-evolution figure; 0 leaves it out"
     )
+    coevolution_checkpoints: int = Field(
+        5, ge=2, description="checkpoints that meet each other there, evenly spread over the run"
+    )
     bootstrap_samples: int = Field(10_000, ge=100, description="resamples of every bootstrap interval")
     seed: int = Field(20251024, ge=0, description="seed of item building; not the training seed")
 
@@ -222,6 +231,7 @@ class PromotionConfig(Section):
     """What a checkpoint must show, and who must agree, before it is live."""
 
     policy: str | None = Field(None, description="a Rego file instead of the built-in gate policy")
+    policies: tuple[str, ...] = Field((), description="further Rego files, each of which must pass, too")
     primary_suite: str = Field("cloze", description="the suite on which improvement is required")
     min_improvement: float = Field(0.0, description="the improvement's lower bound must be above this")
     regression_margin: float = Field(
@@ -231,6 +241,10 @@ class PromotionConfig(Section):
         0.0, ge=0.0, le=1.0, description="largest share of evaluation items found in training text"
     )
     approvals: int = Field(1, ge=0, description="people who must approve, none of them the requester")
+    approvers: tuple[str, ...] = Field((), description="only these people's approvals count; none: all approvers'")
+    approvals_from: dict[str, Annotated[int, Field(ge=1)]] = Field(
+        {}, description="approvals that must come from a group, such as {legal: 1}"
+    )
     approval_hours: float = Field(168.0, gt=0.0, description="an approval counts for this long")
 
 

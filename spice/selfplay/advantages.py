@@ -40,9 +40,10 @@ def advantages(moves: Sequence[Move], estimator: Estimator) -> NDArray[np.float6
 
     Args:
         moves: of both roles, shape [R]; may be empty.
-        estimator: `drgrpo` centres over the role's batch, `group_mean` over the group, `joint_mean` over both roles
-            together; `grpo` normalises by mean and standard deviation within the group (DeepSeekMath),
-            `reinforce_plus_plus` within role and kind of task (Absolute Zero, section 3.3).
+        estimator: `drgrpo` centres over the role's batch, `group_mean` over the group,
+            `reasoner_group_mean` over the answers to one task and over all of the Challenger's attempts,
+            `joint_mean` over both roles together; `grpo` normalises by mean and standard deviation within the
+            group (DeepSeekMath), `reinforce_plus_plus` within role and kind of task (Absolute Zero, section 3.3).
 
     Returns:
         Advantages, shape [R].
@@ -86,5 +87,7 @@ def _peers(move: Move, estimator: Estimator) -> Hashable:
             return ""
         case "group_mean" | "grpo":
             return (move.role, move.group)
+        case "reasoner_group_mean":
+            return (move.role, move.group) if move.role == "reasoner" else move.role
         case "reinforce_plus_plus":
             return (move.role, move.kind)

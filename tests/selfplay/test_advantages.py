@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spice.selfplay.advantages import drgrpo_advantages
+from spice.selfplay.advantages import Move, advantages, drgrpo_advantages
 from spice.selfplay.rewards import challenger_reward, reasoner_rewards
 
 rewards = st.lists(st.floats(-10, 10), min_size=1, max_size=50)
@@ -48,3 +48,11 @@ def test_hand_computed_iteration():
     # The Reasoner trains on the first task of document 1 and the first of document 2: 3 of 8 right, mean 0.375.
     reasoner = np.concatenate([reasoner_rewards(answers[0]), reasoner_rewards(answers[2])])
     assert drgrpo_advantages(reasoner).tolist() == [0.625, 0.625, -0.375, -0.375, 0.625, -0.375, -0.375, -0.375]
+
+
+def test_the_reasoner_by_task_and_the_challenger_by_batch():
+    moves = [
+        *(Move("challenger", document, "", reward) for document, reward in (("a", 1.0), ("b", 0.5), ("b", 0.0))),
+        *(Move("reasoner", task, "", reward) for task, reward in ((0, 1.0), (0, 0.0), (1, 0.0), (1, 0.0))),
+    ]
+    assert advantages(moves, "reasoner_group_mean").tolist() == [0.5, 0.0, -0.5, 0.5, -0.5, 0.0, 0.0]
