@@ -28,7 +28,10 @@ HostOption = Annotated[
     typer.Option("--host", metavar="URL", help="Address of the Pipelines API; short for kubeflow.host."),
 ]
 AccountOption = Annotated[
-    str | None, typer.Option("--service-account", metavar="NAME", help="Service account of the job's pods.")
+    str | None,
+    typer.Option(
+        "--service-account", metavar="NAME", help="Service account of the job's pods; the chart's if not given."
+    ),
 ]
 
 
@@ -78,7 +81,7 @@ def upload(
 
 @pipeline.command()
 def submit(
-    name: Annotated[str, typer.Argument(help="selfplay, promote, rollback, nightly or compare")],
+    name: Annotated[str, typer.Argument(help="selfplay, promote, rollback, nightly, compare or drift")],
     arguments: Annotated[
         list[str] | None,
         typer.Option("--param", "-p", metavar="NAME=VALUE", help="A field of the form; lists as JSON. Repeatable."),

@@ -14,7 +14,7 @@ import yaml
 
 from spice.errors import ConfigError
 
-PIPELINES = ("selfplay", "promote", "rollback", "nightly", "compare")
+PIPELINES = ("selfplay", "promote", "rollback", "nightly", "compare", "drift")
 
 _ROOT = Path(__file__).parents[2]
 _INSTALLED = Path(sysconfig.get_path("data")) / "share" / "spice" / "pipelines"

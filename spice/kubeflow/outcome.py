@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from spice import reporting
 from spice.errors import NotFoundError
@@ -12,6 +12,9 @@ from spice.evaluation.schema import EvaluationReport
 from spice.promotion.gate import Decision
 from spice.reporting import facts
 from spice.store import ObjectStore
+
+if TYPE_CHECKING:
+    from spice.monitoring.report import DriftReport
 
 
 def record(store: ObjectStore, run: str, job: str, ended: Mapping[str, str]) -> dict[str, Any]:
@@ -96,6 +99,22 @@ def evaluation_table(report: Mapping[str, Any]) -> str:
         f"| {name} | {suite.n} | {facts.rate(suite.base)} | {facts.rate(suite.candidate)} "
         f"| {facts.difference(suite.difference)} | {facts.VERDICTS[suite.verdict]} |"
         for name, suite in EvaluationReport.model_validate(report).suites.items()
+    ]
+    return "\n".join([*head, *rows, ""])
+
+
+def drift_table(report: DriftReport) -> str:
+    """The tests of a drift report as a Markdown table; a run's change of level is in it too."""
+    head = ["| of | statistic | value | threshold | p | |", "|---|---|---|---|---|---|"]
+    rows = [
+        f"| {one.feature} | {one.statistic} | {one.value:.4f} | {one.threshold:.4f} | {one.p_value:.3f} "
+        f"| {'drift' if one.drifted else ''} |"
+        for one in report.tests
+    ]
+    rows += [
+        f"| pass rate | cusum {one.direction} | {one.value:.2f} | {one.threshold:.2f} | "
+        f"| {f'changed at {one.since}' if one.detected else ''} |"
+        for one in report.pass_rate
     ]
     return "\n".join([*head, *rows, ""])
 

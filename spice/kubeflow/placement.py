@@ -29,10 +29,17 @@ STORE_ENVIRONMENT = {
 CREDENTIALS = {"access-key": "SPICE_S3_ACCESS_KEY", "secret-key": "SPICE_S3_SECRET_KEY"}
 GPU = "nvidia.com/gpu"
 
+_SERVICE_ACCOUNTS = {"promote": "spice-promote", "rollback": "spice-promote"}
+_SERVICE_ACCOUNT = "spice-selfplay"
 _RETRIES = 2
 _BACKOFF = "30s"
 
 Quantity: TypeAlias = str | PipelineParameterChannel
+
+
+def service_account(pipeline: str) -> str:
+    """The chart's service account for a pipeline's pods: what releases runs under another one than what trains."""
+    return _SERVICE_ACCOUNTS.get(pipeline, _SERVICE_ACCOUNT)
 
 
 def credentials_secret(stage: Stage) -> str:

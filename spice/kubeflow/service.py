@@ -24,6 +24,7 @@ from spice import __version__
 from spice.config import KubeflowConfig
 from spice.errors import ClusterError, ConfigError
 from spice.kubeflow.arguments import Parameter, checked, parameters
+from spice.kubeflow.placement import service_account
 
 PREFIX = "spice-"
 """Pipelines are called `spice-<name>` in the Kubeflow UI, where others have theirs."""
@@ -108,16 +109,14 @@ class Service:
             made = self._client.upload_pipeline_version(str(file), version, pipeline_id=pipeline_id)
         return Uploaded(PREFIX + name, pipeline_id, version, made.pipeline_version_id, True)
 
-    def submit(
-        self, name: str, arguments: Mapping[str, str], job: str, service_account: str | None = None
-    ) -> Submitted:
+    def submit(self, name: str, arguments: Mapping[str, str], job: str, account: str | None = None) -> Submitted:
         """Start the newest version of a pipeline.
 
         Args:
             name: of the pipeline, without prefix.
             arguments: by parameter, as text; lists as JSON.
             job: name of the job in the UI.
-            service_account: that its pods run under; Kubeflow's default if none.
+            account: service account of its pods; the chart's for this pipeline if none.
 
         Raises:
             ConfigError: the pipeline is not there, or does not take these arguments.
@@ -131,12 +130,12 @@ class Service:
                 params=given,
                 pipeline_id=pipeline_id,
                 version_id=version.pipeline_version_id,
-                service_account=service_account,
+                service_account=account or service_account(name),
             )
             return Submitted(started.run_id, self._page("runs", started.run_id))
 
     def schedule(
-        self, name: str, arguments: Mapping[str, str], job: str, cron: str, service_account: str | None = None
+        self, name: str, arguments: Mapping[str, str], job: str, cron: str, account: str | None = None
     ) -> Submitted:
         """Start the newest version of a pipeline again and again, one at a time, without catching up on missed times.
 
@@ -145,7 +144,7 @@ class Service:
             arguments: likewise.
             job: likewise.
             cron: six fields, seconds first: `0 0 2 * * *` is two o'clock each night.
-            service_account: likewise.
+            account: likewise.
 
         Raises:
             ConfigError: as `submit` does.
@@ -162,7 +161,7 @@ class Service:
                 params=given,
                 pipeline_id=pipeline_id,
                 version_id=version.pipeline_version_id,
-                service_account=service_account,
+                service_account=account or service_account(name),
             )
             return Submitted(made.recurring_run_id, self._page("recurringrun", made.recurring_run_id))
 

@@ -21,8 +21,16 @@ _LAST_WORDS = Path("/dev/termination-log")
 _STOPPED = 143  # as if SIGTERM had ended the process: an interruption and no failure
 
 
-def main(argv: Sequence[str]) -> int:
-    """Train; returns the exit code: 0 trained, 143 stopped by SIGTERM with everything kept, else as `SpiceError`."""
+def main(argv: Sequence[str], last_words: Path = _LAST_WORDS) -> int:
+    """Train.
+
+    Args:
+        argv: reference of the dataset version, name of the run, configuration as JSON.
+        last_words: where Kubernetes reads why a container ended; it is there in every pod.
+
+    Returns:
+        The exit code: 0 trained, 143 stopped by SIGTERM with everything kept, else that of the `SpiceError`.
+    """
     try:
         corpus, run, settings = argv
         ThisProcess().train(corpus, _config(settings), run, progress=Log())
@@ -31,8 +39,8 @@ def main(argv: Sequence[str]) -> int:
         return _STOPPED
     except SpiceError as error:
         print(f"spice: {error}", file=sys.stderr, flush=True)
-        if _LAST_WORDS.exists():
-            _LAST_WORDS.write_text(str(error))
+        if last_words.exists():
+            last_words.write_text(str(error))
         return error.exit_code
     return 0
 
