@@ -295,7 +295,6 @@ class ServingConfig(Section):
     )
     canary_share: float = Field(0.0, ge=0.0, le=1.0, description="share of requests that the canary answers")
     require_keys: bool = Field(True, description="ask for an API key; without, only loopback addresses are served")
-    key_seconds: float = Field(2.0, gt=0.0, description="how often API keys are read again")
     public_metrics: bool = Field(False, description="show /metrics without an API key")
     max_request_bytes: int = Field(2**20, ge=1024, description="longest request body")
     max_concurrent: int = Field(64, ge=1, description="requests answered at once")

@@ -71,15 +71,15 @@ def add(
     from spice.store import open_store
 
     place = open_store(load_config(preset, file, sets, store).store)
-    record, token = apikeys.add(place, acting(place, name), owner, scopes or ["generate", "models"], now(), days)
+    record, token = apikeys.add(place, acting(place, name), owner, scopes or ["generate", "models"], now, days)
     human = "\n".join(
         [
             token,
             f"  id       {record.id}",
-            f"  owner    {record.name}",
+            f"  owner    {record.owner}",
             f"  opens    {', '.join(record.scopes)}",
             f"  expires  {record.expires or 'never'}",
-            "Keep it: the store has only its hash. Gateways know it within some seconds.",
+            "Keep it: the ledger has only its hash. Running gateways know it at once.",
         ]
     )
     emit({**record.model_dump(mode="json", exclude={"sha256"}), "key": token}, human, as_json)
@@ -96,15 +96,14 @@ def list_(
     """List the API keys: id, owner, what each opens."""
     from spice.serving import apikeys
     from spice.store import open_store
-    from spice.trust.keyring import Keyring
 
-    place = open_store(load_config(preset, file, sets, store).store)
+    book = apikeys.read(open_store(load_config(preset, file, sets, store).store))
     rows, lines = [], []
-    for entry in apikeys.list_(place, Keyring(place)):
-        key = entry.key
-        state = "revoked" if entry.revoked else f"expires {key.expires:%Y-%m-%d}" if key.expires else ""
-        rows.append({**key.model_dump(mode="json", exclude={"sha256"}), "revoked": entry.revoked})
-        lines.append(f"{key.id}  {key.name:<24}{', '.join(key.scopes):<26}{state}".rstrip())
+    for key in book.all.values():
+        revoked = key.id not in book.usable
+        state = "revoked" if revoked else f"expires {key.expires:%Y-%m-%d}" if key.expires else ""
+        rows.append({**key.model_dump(mode="json", exclude={"sha256"}), "revoked": revoked})
+        lines.append(f"{key.id}  {key.owner:<24}{', '.join(key.scopes):<26}{state}".rstrip())
     emit(rows, "\n".join(lines) or "There are no API keys. `spice serve keys add OWNER` makes one.", as_json)
 
 
@@ -123,5 +122,5 @@ def revoke(
     from spice.store import open_store
 
     place = open_store(load_config(preset, file, sets, store).store)
-    apikeys.revoke(place, acting(place, name), identifier, now())
+    apikeys.revoke(place, acting(place, name), identifier, now)
     emit({"id": identifier, "revoked": True}, f"{identifier} opens nothing any more.", as_json)

@@ -27,6 +27,8 @@ _ROLE_FOR: dict[str, Role | None] = {
     "kill.release": "operator",
     "drill.start": "operator",
     "drill.end": "operator",
+    "apikeys.add": "admin",
+    "apikeys.revoke": "admin",
     "refused": None,
 }
 

@@ -31,7 +31,7 @@ from starlette.types import ASGIApp
 
 from spice.config import Config
 from spice.serving.admission import Admission
-from spice.serving.apikeys import KeyTable, Scope, check
+from spice.serving.apikeys import Scope, check
 from spice.serving.errors import GatewayError
 from spice.serving.events import EventStream, first_piece
 from spice.serving.fleet import Fleet
@@ -104,7 +104,6 @@ class Gateway:
         self._monotonic = monotonic
         self._metrics = Metrics()
         self._admission = Admission(self._config, self._metrics)
-        self._keys = KeyTable(store, self._config.key_seconds)
         self._fleet = Fleet(
             self._config,
             lambda ref: open_release(ref, store, config, lambda: clock().timestamp()),
@@ -119,8 +118,7 @@ class Gateway:
     @asynccontextmanager
     async def lifespan(self, app: ASGIApp) -> AsyncIterator[None]:  # noqa: ARG002 - Starlette's signature
         """Follow the store while the server runs."""
-        runs = [self._follower.run, self._fleet.run, *([self._keys.run] if self._config.require_keys else [])]
-        tasks = [asyncio.create_task(run()) for run in runs]
+        tasks = [asyncio.create_task(run()) for run in (self._follower.run, self._fleet.run)]
         for task in tasks:
             task.add_done_callback(self._ended)
         try:
@@ -214,7 +212,7 @@ class Gateway:
         """Whose key this is. Raises `GatewayError`."""
         if not self._config.require_keys:
             return "anyone"
-        return check(self._keys.usable, request.headers.get("authorization", ""), scope, self._clock()).id
+        return check(self._follower.keys, request.headers.get("authorization", ""), scope, self._clock).id
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         """A loop that ended by itself follows nothing any more, so nothing may be served."""

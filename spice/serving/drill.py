@@ -103,14 +103,15 @@ def _enter(log: ReleaseLog, signer: Signer, clock: Clock, draft: Draft) -> None:
     log.append(signer, clock, lambda: draft)
 
 
-def _figures(trials: Sequence[Trial]) -> dict[str, int]:
-    """What the ledger keeps, in whole milliseconds."""
+def _figures(trials: Sequence[Trial]) -> dict[str, float]:
+    """What the ledger keeps; `seconds` is the 99th percentile."""
     if not trials:
         return {"trials": 0}
     seconds = [trial.seconds for trial in trials]
-    found = {"p50": percentile(seconds, 0.5), "p99": percentile(seconds, 0.99), "max": max(seconds)}
     return {
         "trials": len(trials),
         "streams_cut": sum(trial.streams for trial in trials),
-        **{f"{name}_ms": round(1000 * value) for name, value in found.items()},
+        "seconds": round(percentile(seconds, 0.99), 3),
+        "median_seconds": round(percentile(seconds, 0.5), 3),
+        "longest_seconds": round(max(seconds), 3),
     }

@@ -11,12 +11,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 from spice.config import ServingConfig
 from spice.errors import SpiceError
+from spice.serving.apikeys import ApiKey
 from spice.serving.permit import Permit, PermitReader, tripped
 from spice.store.base import ObjectStore
 from spice.trust.keyring import Keyring
@@ -60,6 +61,11 @@ class Follower:
         # Two threads of its own: the usual ones may be busy with loading models and reading prompts.
         self._threads = ThreadPoolExecutor(2, thread_name_prefix="gateway-store")
         self._flags_read = self._ledger_read = float("-inf")
+
+    @property
+    def keys(self) -> Mapping[str, ApiKey]:
+        """The API keys that open something, by id."""
+        return self._reader.keys.usable
 
     @property
     def age(self) -> float:

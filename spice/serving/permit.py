@@ -10,6 +10,7 @@ from spice.promotion import switchflag
 from spice.promotion.log import ReleaseLog
 from spice.promotion.state import after_engaging
 from spice.serving import drillflag
+from spice.serving.apikeys import KeyBook
 from spice.store.base import ObjectStore
 from spice.trust.keyring import Keyring
 from spice.trust.ledger import Clock
@@ -52,9 +53,13 @@ class PermitReader:
     Args:
         store: where ledger, switch and drill lie.
         clock: tells when a drill is over.
+
+    Attributes:
+        keys: the API keys, as far as the ledger has been read.
     """
 
     def __init__(self, store: ObjectStore, clock: Clock) -> None:
+        self.keys = KeyBook()
         self._store = store
         self._clock = clock
         self._log: ReleaseLog | None = None
@@ -69,7 +74,7 @@ class PermitReader:
         """
         try:
             if self._log is None:
-                self._log = ReleaseLog(self._store)
+                self._log = ReleaseLog(self._store, self.keys.observe)
             else:
                 self._log.catch_up()
         except IntegrityError:

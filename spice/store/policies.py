@@ -56,7 +56,7 @@ ROLES = {
         ("decisions/", "requests/", "ledger/", "release.json", "switch.json"),
     ),
     "exporter": Access("metrics", _EVIDENCE),
-    "gateway": Access("serving what is live", ("checkpoints/", *_LEDGER), ("traffic/",)),
+    "gateway": Access("serving what is live", ("checkpoints/", "signatures/", *_LEDGER), ("traffic/",)),
     "switch": Access("the kill-switch's mirror in Kubernetes", _LEDGER),
 }
 

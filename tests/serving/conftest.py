@@ -29,7 +29,7 @@ from spice.trust.signing import Signer
 
 pytest.importorskip("torch")
 
-from spice.serving.server import server  # noqa: E402
+from spice.serving.server import server
 
 PEOPLE = {"root": (), "lena": ("releaser",), "otto": ("operator",), "olga": ("operator",), "rita": ("requester",)}
 READY_SECONDS = 60.0
@@ -52,14 +52,18 @@ class World:
             self.people[name] = Signer(name, Ed25519PrivateKey.generate())
             enrol(self.store, self.people[name], roles, clock, self.people["root"])
 
+    def now(self) -> datetime:
+        """The clock of everybody here."""
+        return clock()
+
     def checkpoint(self, name: str) -> str:
         """A checkpoint of its own digest, with the tiny model's weights."""
         files = {path.name: path for path in self.model.iterdir()}
         return artifacts.write(self.store, "checkpoints", files, {"name": name})
 
-    def released(self, name: str) -> str:
+    def released(self, name: str, ref: str | None = None) -> str:
         """A live checkpoint. The entry is what `promote` would enter; gate and approvals have tests of their own."""
-        ref = self.checkpoint(name)
+        ref = ref or self.checkpoint(name)
         log = ReleaseLog(self.store)
         body = {"request": f"requests/{name}", "live": ref}
         log.append(self.people["lena"], clock, lambda: Draft("release", ref, body))
@@ -78,7 +82,7 @@ class World:
 
     def key(self, *scopes: str, days: float | None = None) -> str:
         """An API key."""
-        return apikeys.add(self.store, self.people["root"], "tests", scopes or apikeys.SCOPES, clock(), days)[1]
+        return apikeys.add(self.store, self.people["root"], "tests", scopes or apikeys.SCOPES, clock, days)[1]
 
 
 @dataclass
@@ -126,10 +130,15 @@ def start() -> Iterator[Callable[..., Gateway]]:
     with ExitStack() as running:
 
         def start(store: ObjectStore, key: str | None = None, **settings: Any) -> Gateway:
-            serving = {"require_keys": key is not None, "public_metrics": True, "poll_seconds": 0.02, "blind_seconds": 20}
+            serving = {
+                "require_keys": key is not None,
+                "public_metrics": True,
+                "poll_seconds": 0.02,
+                "blind_seconds": 20,
+            }
             config = Config(
                 model=ModelConfig(name="tiny", dtype="float32", device="cpu"),
-                serving=ServingConfig(**{**serving, "key_seconds": 0.05, **settings}),
+                serving=ServingConfig(**{**serving, **settings}),
             )
             listener = socket.create_server(("127.0.0.1", 0))
             gateway = server(store, config)
