@@ -22,6 +22,7 @@ VERBS = {
     "ingest": "Turn documents into an immutable dataset version.",
     "train": "Let a model improve itself on a dataset version.",
     "evaluate": "Measure a checkpoint and its base on the same held-out items.",
+    "arena": "Compare the recipes on a small model and a world with an oracle.",
     "runs": "List the runs in the store.",
     "report": "Build the report of a run.",
     "request": "Ask for the release of an evaluated checkpoint.",

@@ -44,9 +44,16 @@ def locate(config: ModelConfig, store: ObjectStore | None = None) -> Path:
         return _cached(f"{name}-{version}", build)
     if name.startswith("checkpoints/"):
         return checkpoint_folder(name, store)
+    if "/" not in name and (warm_start_folder(name) / "config.json").is_file():
+        return warm_start_folder(name)
     if Path(name).is_dir():
         return Path(name)
     return _from_hub(config)
+
+
+def warm_start_folder(name: str) -> Path:
+    """Where the arena keeps a model that it has trained to begin with, see `spice.arena.warmstarts`."""
+    return cache_folder() / "warm-starts" / name
 
 
 def checkpoint_folder(ref: str, store: ObjectStore | None) -> Path:

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from spice.config import RecipeConfig
-from spice.selfplay import prompts_full
+from spice.selfplay import ladder, prompts_full
 from spice.selfplay.examples import EXAMPLES, Example
 from spice.selfplay.types import NO_DOCUMENT, Document, Task, TaskFormat
 
@@ -56,6 +56,8 @@ def challenger_messages(document: Document, task_format: TaskFormat, recipe: Rec
     """Ask the Challenger for a task of this format about `document`, or about anything if that is `NO_DOCUMENT`."""
     if recipe.template == "full":
         return prompts_full.challenger_messages_full(document, task_format)
+    if recipe.template == "ladder":
+        return ladder.challenger_messages(document)
     if document == NO_DOCUMENT:
         return _ungrounded_messages(task_format, recipe)
     messages: list[Message] = [{"role": "system", "content": _CHALLENGER}]
@@ -81,6 +83,8 @@ def reasoner_messages(task: Task, recipe: RecipeConfig, document: str | None = N
         if document is not None:
             messages[-1] = _user(f"Text:\n{document}\n\n{messages[-1]['content']}")
         return messages
+    if recipe.template == "ladder":
+        return ladder.reasoner_messages(task, document)
     messages = [{"role": "system", "content": _REASONER if document is None else _OPEN_BOOK}]
     for example in EXAMPLES[: recipe.few_shot]:
         text = example.text if document is not None else None

@@ -1,0 +1,114 @@
+"""A comparison as Markdown: what a reader needs to judge it, and no more."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from spice.arena.compare import Comparison, Figure, Pair, Row
+
+
+def markdown(found: Comparison) -> str:
+    """The tables of a comparison and the terms on which it was made."""
+    rows = [_row(row) for row in found.rows]
+    pairs = [_pair(pair) for pair in found.pairs]
+    return "\n\n".join(
+        [
+            f"# Arena: world {found.world}",
+            terms(found),
+            "## Held-out accuracy",
+            _table(
+                [
+                    "recipe",
+                    "start",
+                    "end",
+                    "gain",
+                    "equal tokens",
+                    "equal seconds",
+                    "seeds",
+                    "true labels",
+                    "collapsed",
+                ],
+                rows,
+            ),
+            "## Cost",
+            _table(
+                ["recipe", "learning rate", "updates", "tokens generated", "seconds"],
+                [_cost(row) for row in found.rows],
+            ),
+            "## Differences at the end",
+            _table(["pair", "difference", "p", "p, Holm", "equal tokens", "equal seconds"], pairs)
+            if pairs
+            else "One recipe alone differs from nothing.",
+        ]
+    )
+
+
+def terms(found: Comparison) -> str:
+    """On what terms the recipes were compared, in sentences."""
+    count = len(found.seeds)
+    named = ", ".join(map(str, found.seeds))
+    unseen = " One seed says nothing of other seeds: the intervals are over items alone." if count == 1 else ""
+    return (
+        f"{found.items} held-out items, graded by the oracle; {'seed' if count == 1 else 'seeds'} {named}, "
+        f"{len(found.warm_starts)} warm {'start' if len(found.warm_starts) == 1 else 'starts'}. Every arm took "
+        f"{found.updates} updates. Equal tokens: {found.token_budget:,.0f} generated; equal seconds: "
+        f"{found.second_budget:,.0f} of self-play (the fewest that any arm took; accuracy at the last checkpoint "
+        f"within them). Intervals: {found.method}.{unseen}"
+    )
+
+
+def figure(value: Figure, signed: bool = False) -> str:
+    """A mean with its interval, `0.71 [0.66, 0.75]`."""
+    sign = "+" if signed else ""
+    return f"{value.value:{sign}.3f} [{value.low:{sign}.3f}, {value.high:{sign}.3f}]"
+
+
+def p_value(p: float) -> str:
+    """A p-value to three digits."""
+    return "< 0.001" if p < 0.001 else f"{p:.3f}"
+
+
+def collapse_words(row: Row) -> str:
+    """Which seeds fell below their start for good, and when; "no" if none did."""
+    return ", ".join(f"seed {seed} from {iteration}" for seed, iteration in row.collapsed.items()) or "no"
+
+
+def label_words(row: Row) -> str:
+    """The share of true gold answers, from the first tenth of the iterations to the last."""
+    if row.labels_first is None or row.labels_last is None:
+        return "not graded"
+    return f"{row.labels_first:.2f} to {row.labels_last:.2f}"
+
+
+def _row(row: Row) -> list[str]:
+    return [
+        row.recipe,
+        f"{row.start.value:.3f}",
+        figure(row.end),
+        figure(row.gain, signed=True),
+        f"{row.at_equal_tokens.value:.3f}",
+        f"{row.at_equal_seconds.value:.3f}",
+        " ".join(f"{share:.3f}" for share in row.by_seed),
+        label_words(row),
+        collapse_words(row),
+    ]
+
+
+def _cost(row: Row) -> list[str]:
+    return [row.recipe, f"{row.learning_rate:g}", str(row.updates), f"{row.tokens:,.0f}", f"{row.seconds:,.0f}"]
+
+
+def _pair(pair: Pair) -> list[str]:
+    return [
+        f"{pair.ours} - {pair.theirs}",
+        figure(Figure(value=pair.value, low=pair.low, high=pair.high), signed=True),
+        p_value(pair.p),
+        p_value(pair.p_holm),
+        figure(pair.at_equal_tokens, signed=True),
+        figure(pair.at_equal_seconds, signed=True),
+    ]
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)

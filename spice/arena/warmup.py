@@ -1,0 +1,71 @@
+"""The warm start: a model that plays both roles passably and holds the beliefs of its world and seed."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from spice.arena.lessons import Lesson, Teacher
+from spice.arena.model import new_model, save_tokenizer
+from spice.arena.world import World, beliefs
+
+STEPS = 500
+# Sequences per step. Most go to the Reasoner, who has 480 facts to learn; the other lessons are copying.
+_SOLVE, _POSE, _INVENT, _READ = 128, 16, 24, 8
+_PEAK, _RAMP, _CLIP = 3e-3, 0.05, 1.0
+
+Report = Callable[[int, int], None]
+"""Called with the steps done and the steps in all."""
+
+
+def build(
+    folder: Path, world: World, seed: int, steps: int = STEPS, report: Report = lambda _done, _total: None
+) -> None:
+    """Train a model from random weights and write it, with its tokenizer, into `folder`.
+
+    The same arguments give the same model on one machine. Different seeds know different facts.
+
+    Args:
+        folder: where it goes, in Hugging Face layout, weights in bfloat16.
+        world: whose documents it will read.
+        seed: of its weights, beliefs and lessons.
+        steps: optimizer steps.
+        report: told of progress.
+    """
+    import torch
+
+    model = new_model(seed)
+    teacher = Teacher(world, beliefs(world, seed), np.random.default_rng([seed, steps]))
+    optimizer = torch.optim.AdamW(model.parameters(), lr=_PEAK, betas=(0.9, 0.98), weight_decay=0.01, fused=True)
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _rate(step, steps))
+    for step in range(steps):
+        optimizer.zero_grad(set_to_none=True)
+        for lesson in (teacher.solve(_SOLVE), teacher.pose(_POSE), teacher.invent(_INVENT), teacher.read(_READ)):
+            _loss(model, lesson).backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), _CLIP)
+        optimizer.step()
+        schedule.step()
+        report(step + 1, steps)
+    model.to(torch.bfloat16).save_pretrained(folder)
+    save_tokenizer(folder)
+
+
+def _loss(model: object, lesson: Lesson) -> object:
+    """Mean cross-entropy over the symbols that are to be learned, in nats."""
+    import torch
+
+    wanted = torch.from_numpy(lesson.wanted)
+    hidden = model.model(input_ids=torch.from_numpy(lesson.ids)).last_hidden_state[:, lesson.first :]
+    logprobs = model.lm_head(hidden).log_softmax(-1)
+    return -(wanted * logprobs).sum() / wanted.sum()
+
+
+def _rate(step: int, steps: int) -> float:
+    """Share of the peak learning rate: a linear ramp, then a cosine down to a hundredth."""
+    ramp = max(1, round(_RAMP * steps))
+    if step < ramp:
+        return (step + 1) / ramp
+    return 0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * (step - ramp) / max(1, steps - ramp)))
