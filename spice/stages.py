@@ -28,7 +28,7 @@ from spice.promotion import request as requests
 from spice.promotion.gate import Decision
 from spice.promotion.release import Status
 from spice.promotion.switch import require_disengaged
-from spice.selfplay.types import Document, Oracle
+from spice.selfplay.types import Document, Oracle, Task
 from spice.store import ObjectStore, artifacts, open_store
 from spice.store.refs import LATEST
 
@@ -151,14 +151,25 @@ def evaluate(
     return Evaluated(report.save(store, found), found)
 
 
-def coevolve(run: str, config: Config, *, progress: Progress) -> None:
-    """Measure each role of a run's checkpoints against the other as it began (paper section 4).
+def coevolve(run: str, config: Config, *, progress: Progress, oracle: Oracle | None = None) -> None:
+    """Let every checkpoint's Challenger meet every checkpoint's Reasoner (paper section 4).
 
     Held-out documents are used, so that no task was seen in training. Writes `runs/<run>/coevolution.json`.
+
+    Args:
+        run: whose checkpoints; of many, `evaluation.coevolution_checkpoints` are taken, evenly spread.
+        config: documents, bootstrap and recipe.
+        progress: told after each meeting.
+        oracle: knows which answers are true, where anything does.
+
+    Raises:
+        NotFoundError: the run has no checkpoint yet.
     """
     import numpy as np
 
     from spice.evaluation import coevolution
+    from spice.selfplay import recipes
+    from spice.selfplay.types import NO_DOCUMENT
     from spice.selfplay.verify import Verifier
     from spice.text.spans import SpanIndex
     from spice.training.checkpoints import load_state
@@ -175,9 +186,13 @@ def coevolve(run: str, config: Config, *, progress: Progress) -> None:
     held_out = [_document(segment) for segment in dataset.load(store, corpus, "held_out")]
     chosen = held_out[:: max(1, len(held_out) // config.evaluation.coevolution_documents)]
     chosen = chosen[: config.evaluation.coevolution_documents]
+    if recipes.resolve(config.recipe).source == "nothing":
+        chosen = [NO_DOCUMENT] * len(chosen)
+    checkpoints = coevolution.spread(state.checkpoints, config.evaluation.coevolution_checkpoints)
+    posing = [(n, str(artifacts.manifest(store, ref).get("challenger", ref))) for n, ref in checkpoints]
     index = SpanIndex((document.id, document.text) for document in held_out)
-    seeds = seed_stream(config.evaluation.seed, 0)
-    total, done = 2 * len(state.checkpoints), 0
+    seeds, rng = seed_stream(config.evaluation.seed, 0), np.random.default_rng(config.evaluation.seed)
+    total, done = len(checkpoints) ** 2, 0
 
     with Verifier(timeout_s=config.recipe.verify_seconds) as verifier:
         tokenizers: dict[int, Any] = {}
@@ -191,29 +206,27 @@ def coevolve(run: str, config: Config, *, progress: Progress) -> None:
         def players(engine: Engine) -> Players:
             return Players(engine, tokenizers[id(engine)], config.recipe, index, verifier)
 
-        def pose(engine: Engine) -> dict[str, Any]:
+        def pose(engine: Engine) -> dict[str, Task]:
             attempts = players(engine).challenge(chosen, seeds)
-            firsts = (
-                (d.id, next((a.task for a in made if a.task), None)) for d, made in zip(chosen, attempts, strict=True)
-            )
-            return {document: task for document, task in firsts if task}
+            firsts = [next((attempt.task for attempt in made if attempt.task), None) for made in attempts]
+            return {f"{i:04d} {chosen[i].id}".rstrip(): task for i, task in enumerate(firsts) if task}
 
-        def solve(engine: Engine, tasks: Sequence[Any]) -> list[list[bool]]:
+        def solve(engine: Engine, tasks: Sequence[Task]) -> list[coevolution.Solved]:
             nonlocal done
             answers = players(engine).answer(tasks, seeds)
             done += 1
-            progress(min(done, total), total, "co-evolution")
-            return [one.correct for one in answers]
+            progress(done, total, "co-evolution")
+            truths = [oracle(task) if oracle else None for task in tasks]
+            return [
+                coevolution.Solved(one.correct, None if truth is None else players(engine).rejudge(one, truth).correct)
+                for one, truth in zip(answers, truths, strict=True)
+            ]
 
-        points = coevolution.measure(
-            state.checkpoints,
-            load,
-            pose,
-            solve,
-            samples=config.evaluation.bootstrap_samples,
-            rng=np.random.default_rng(config.evaluation.seed),
+        cells = coevolution.measure(
+            checkpoints, load, pose, solve, posing=posing, samples=config.evaluation.bootstrap_samples, rng=rng
         )
-    found = {"points": [asdict(point) for point in points]}
+    changes = coevolution.changes(cells, config.evaluation.bootstrap_samples, rng)
+    found = {"cells": [asdict(cell) for cell in cells], "changes": [asdict(change) for change in changes]}
     store.put(f"runs/{run}/coevolution.json", json.dumps(found, sort_keys=True).encode())
 
 
