@@ -259,7 +259,8 @@ def request_promotion(
         References of the decision and of the request, `None` if the gate did not pass it.
     """
     store = open_store(config.store)
-    recorded = gate.record(store, decision, signer)
+    recorded = gate.record(store, decision, signer, clock)
+    gate.keep_policies(store, config.promotion)
     passed = decision.outcome == "pass"
     return recorded, requests.request(store, recorded, signer, clock) if passed else None
 
@@ -271,7 +272,9 @@ def judge(evaluation: str, config: Config, signer: Signer) -> tuple[str, Decisio
         The reference of the decision, and the decision.
     """
     decision = decide(evaluation, config)
-    return gate.record(open_store(config.store), decision, signer), decision
+    store = open_store(config.store)
+    gate.keep_policies(store, config.promotion)
+    return gate.record(store, decision, signer), decision
 
 
 def verify_promotion(request: str, config: Config, clock: Callable[[], datetime]) -> tuple[str, ...]:

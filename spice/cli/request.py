@@ -41,7 +41,8 @@ def request(
     place = open_store(config.store)
     signer = acting(place, name)
     decision = gate.judge(place, find(place, "evaluations", evaluation), config.promotion)
-    judged = gate.record(place, decision, signer)
+    judged = gate.record(place, decision, signer, now)
+    gate.keep_policies(place, config.promotion)
     ref = requests.request(place, judged, signer, now)
     result = {"request": ref, "decision": judged, "outcome": decision.outcome, "reasons": decision.reasons}
     human = "\n".join([describe_decision(decision), "", f"Requested: {ref}", next_steps(ref, config, name)])

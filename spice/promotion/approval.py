@@ -8,6 +8,7 @@ from typing import Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
 
+from spice.config import PromotionConfig
 from spice.errors import ConflictError, RefusedError
 from spice.promotion import request as requests
 from spice.promotion.log import ReleaseLog
@@ -15,6 +16,7 @@ from spice.promotion.request import Request
 from spice.store.base import ObjectStore
 from spice.store.canonical import digest, dumps
 from spice.trust.ledger import Clock, Draft, timestamp
+from spice.trust.principal import Principal
 from spice.trust.signing import Signed, Signer
 
 _KIND = "approval"
@@ -35,15 +37,24 @@ class Approval(BaseModel):
     reason: str
     time: AwareDatetime
     expires: AwareDatetime
+    on_behalf_of: Principal | None = None
 
 
 @dataclass(frozen=True)
 class Count:
-    """The approvals of a request: who counts, who rejected, and why the rest does not count."""
+    """The approvals of a request.
+
+    Attributes:
+        approvers: people whose approval counts.
+        rejections: people who rejected.
+        problems: why the rest does not count.
+        groups: of each approver, in the same order.
+    """
 
     approvers: tuple[str, ...]
     rejections: tuple[str, ...]
     problems: tuple[str, ...]
+    groups: tuple[tuple[str, ...], ...] = ()
 
 
 def approve(
@@ -72,12 +83,11 @@ def approve(
     """
     log = ReleaseLog(store)
     with log.refusals_recorded(signer, clock, "reject" if reject else "approve", ref):
-        key = log.keyring.require(signer, "approver")
-        wanted = requests.load(log, ref)
-        requester = log.keyring.get(wanted.requester)
-        if not reject and requester.public_key == key.public_key:
+        log.keyring.require(signer, "approver")
+        wanted = requests.load(log, ref, pending=True)
+        if not reject and log.state.person(signer.person) == log.state.person(wanted.requester):
             raise RefusedError(
-                f"{signer.name} asked for this release and so cannot approve it. Another person must: "
+                f"{signer.person} asked for this release and so cannot approve it. Another person must: "
                 "`spice keys create NAME --role approver` makes a key, `spice approve REQUEST --as NAME` uses it."
             )
         requests.refuse_hopeless(log, wanted)
@@ -89,13 +99,14 @@ def approve(
             candidate=wanted.candidate,
             evaluation=wanted.evaluation,
             decision=wanted.decision,
-            approver=signer.name,
+            approver=signer.person,
+            on_behalf_of=signer.principal,
             verdict="reject" if reject else "approve",
             reason=reason,
             time=now,
             expires=now + timedelta(hours=hours),
         )
-        stored, said = _existing(log, said) or _write(log, said, signer)
+        stored, said = _existing(log, said, signer) or _write(log, said, signer)
         body = {
             "approval": stored,
             "candidate": wanted.candidate,
@@ -116,7 +127,7 @@ def count(log: ReleaseLog, ref: str, wanted: Request, hours: float, now: datetim
         hours: an approval counts for this long at most, whatever it says itself.
         now: the present.
     """
-    approvers: dict[str, str] = {}  # public key -> name
+    approvers: dict[str, tuple[str, ...]] = {}  # person -> groups
     rejections, problems = [], []
     for info in log.store.list(f"{ref}/approvals/"):
         try:
@@ -125,17 +136,37 @@ def count(log: ReleaseLog, ref: str, wanted: Request, hours: float, now: datetim
             if found.verdict == "approve":
                 _check_approver(log, found, wanted)
                 _check_time(found, hours, now)
-                approvers[log.keyring.get(found.approver).public_key] = found.approver
+                approvers[log.state.person(found.approver)] = _groups(log, found)
             else:
                 rejections.append(found.approver)
         except RefusedError as error:
             problems.append(str(error))
-    return Count(tuple(sorted(approvers.values())), tuple(rejections), tuple(problems))
+    names = tuple(sorted(approvers))
+    return Count(names, tuple(rejections), tuple(problems), tuple(approvers[name] for name in names))
 
 
-def _existing(log: ReleaseLog, said: Approval) -> tuple[str, Approval] | None:
+def shortfall(found: Count, config: PromotionConfig) -> str:
+    """What approvals are missing by `promotion.approvals`, `approvers` and `approvals_from`, or ""."""
+    counted = {
+        name: groups
+        for name, groups in zip(found.approvers, found.groups, strict=True)
+        if not config.approvers or name in config.approvers
+    }
+    problems = []
+    if len(counted) < config.approvals:
+        among = f" by {', '.join(config.approvers)}" if config.approvers else ""
+        missing = config.approvals - len(counted)
+        problems.append(f"{len(counted)} of {config.approvals} approvals{among}: {missing} missing.")
+    for group, needed in sorted(config.approvals_from.items()):
+        given = sum(group in groups for groups in counted.values())
+        if given < needed:
+            problems.append(f"{given} of {needed} approvals from {group}.")
+    return " ".join(problems)
+
+
+def _existing(log: ReleaseLog, said: Approval, signer: Signer) -> tuple[str, Approval] | None:
     """The same said by the same person earlier, if it still counts, with its key."""
-    for info in log.store.list(f"{said.request}/approvals/{said.approver}."):
+    for info in log.store.list(f"{said.request}/approvals/{_stem(signer.name, said)}."):
         try:
             found = _read(log, info.key)
         except RefusedError:
@@ -154,7 +185,7 @@ def _write(log: ReleaseLog, said: Approval, signer: Signer) -> tuple[str, Approv
     data = dumps(signer.seal(_KIND, said.model_dump(mode="json")).model_dump(mode="json"))
     number = 1
     while True:
-        key = f"{said.request}/approvals/{said.approver}{'' if number == 1 else f'.{number}'}.json"
+        key = f"{said.request}/approvals/{_stem(signer.name, said)}{'' if number == 1 else f'.{number}'}.json"
         try:
             log.store.create(key, data)
         except ConflictError:
@@ -170,21 +201,37 @@ def _entered(log: ReleaseLog, said: Approval, key: str) -> bool:
 
 
 def _check_approver(log: ReleaseLog, found: Approval, wanted: Request) -> None:
-    if log.keyring.get(found.approver).public_key == log.keyring.get(wanted.requester).public_key:
+    if log.state.person(found.approver) == log.state.person(wanted.requester):
         raise RefusedError(f"{found.approver} asked for this release, so their approval does not count.")
+
+
+def _groups(log: ReleaseLog, found: Approval) -> tuple[str, ...]:
+    """What the approver's key says, and what the service says that identified them."""
+    told = found.on_behalf_of.groups if found.on_behalf_of else ()
+    name = log.state.person(found.approver)
+    return tuple(sorted({*told, *(log.keyring.get(name).groups if log.keyring.registered(name) else ())}))
 
 
 def _read(log: ReleaseLog, key: str) -> Approval:
     try:
-        sealed = Signed.model_validate_json(log.store.get(key))
-        found = Approval.model_validate(log.keyring.open(sealed, _KIND, "approver"))
+        data = log.store.get(key)
+        sealed = Signed.model_validate_json(data)
+        as_entered = log.state.digests.get(key) == digest(data)
+        payload = log.keyring.open(sealed, _KIND, "approver", key if as_entered else None, pending=True)
+        found = Approval.model_validate(payload)
     except ValidationError as error:
         raise RefusedError(f"{key} is not an approval; it was changed or forged.") from error
     except RefusedError as error:
         raise RefusedError(f"{key} does not count: {error}") from error
-    if found.approver != sealed.signer or key.rpartition("/")[2].partition(".")[0] != sealed.signer:
+    who = found.on_behalf_of.name if found.on_behalf_of else sealed.signer
+    if found.approver != who or key.rpartition("/")[2].partition(".")[0] != _stem(sealed.signer, found):
         raise RefusedError(f"{key} does not count: it speaks for {found.approver} and bears another's signature.")
     return found
+
+
+def _stem(signer: str, said: Approval) -> str:
+    """Under which name one person's statements lie; that of a principal is hashed, since it may hold any character."""
+    return f"{signer}+{digest(said.approver.encode())[:16]}" if said.on_behalf_of else signer
 
 
 def _check_binding(found: Approval, ref: str, wanted: Request, key: str) -> None:

@@ -13,6 +13,8 @@ from spice.store.base import ObjectStore
 from spice.store.canonical import digest
 from spice.trust.ledger import Entry
 
+_WITH_EVIDENCE = ("release", "approve", "reject")
+
 
 @dataclass(frozen=True)
 class Audit:
@@ -48,15 +50,15 @@ def verify(store: ObjectStore, fingerprint: str | None = None) -> Audit:
         IntegrityError: an entry was changed, removed, moved, inserted, forged, or breaks a rule; the message names it.
         RefusedError: the root is another key.
     """
-    entries: list[Entry] = []
-    log = ReleaseLog(store, entries.append)
+    evidence: list[Entry] = []
+    log = ReleaseLog(store, lambda entry: evidence.append(entry) if entry.action in _WITH_EVIDENCE else None)
     root = log.keyring.root()
     if fingerprint is not None and (root is None or root.fingerprint != fingerprint):
         raise RefusedError(
             f"The first key of {store.url} has the fingerprint {root.fingerprint if root else '(no key)'}, not "
             f"{fingerprint}. Someone replaced keys and ledger together, or this is another store."
         )
-    problems = [problem for entry in entries for problem in _missing_evidence(log, entry)]
+    problems = [problem for entry in evidence for problem in _missing_evidence(log, entry)]
     found = switchflag.read(store)
     if log.unrecorded(found):
         problems.append("The kill-switch is engaged but not in the ledger: `spice kill engage` again completes it.")
@@ -64,7 +66,7 @@ def verify(store: ObjectStore, fingerprint: str | None = None) -> Audit:
         problems.append("release.json does not say what the ledger says: `spice ledger recover` puts it right.")
     effective = log.effective()
     return Audit(
-        entries=len(entries),
+        entries=log.length,
         head=log.head,
         root=root.name if root else "",
         fingerprint=root.fingerprint if root else "",

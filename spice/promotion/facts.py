@@ -84,6 +84,8 @@ class Settings(Facts):
     regression_margin: float
     max_contamination: float
     approvals: int
+    approvers: tuple[str, ...] = ()
+    approvals_from: dict[str, int] = Field(default_factory=dict)
     approval_hours: float
 
 

@@ -48,6 +48,7 @@ class ReleaseLog:
         self.store = store
         self.keyring = Keyring(store)
         self.state = State()
+        self.keyring.entered = self.state.entered
         self._observe = observe
         self._ledger = Ledger(store, self.keyring, self._apply)
         self.catch_up()

@@ -28,6 +28,11 @@ class Policy:
     text: str
 
     @property
+    def name(self) -> str:
+        """The file's name without its folder, which may tell of somebody's machine."""
+        return Path(self.source).name
+
+    @property
     def digest(self) -> str:
         """SHA-256 of the text."""
         return digest(self.text.encode())

@@ -7,8 +7,9 @@ from datetime import UTC, datetime
 
 from spice.config import PromotionConfig
 from spice.errors import RefusedError
-from spice.promotion import approval, gate, switchflag
+from spice.promotion import approval, checkpoint, gate, switchflag
 from spice.promotion import request as requests
+from spice.promotion.gate import Decision
 from spice.promotion.log import ReleaseLog
 from spice.promotion.request import Request
 from spice.store.base import ObjectStore
@@ -50,13 +51,14 @@ def promote(store: ObjectStore, ref: str, signer: Signer, config: PromotionConfi
     log = ReleaseLog(store)
     with log.refusals_recorded(signer, clock, "promote", ref):
         log.keyring.require(signer, "releaser")
-        wanted = requests.load(log, ref)
+        wanted = requests.load(log, ref, pending=True)
         if not _done(log, ref, wanted):
-            approvers = _verify(log, ref, wanted, config, clock().astimezone(UTC))
+            decision, approvers = _verify(log, ref, wanted, config, clock().astimezone(UTC))
             body = {
                 "request": ref,
                 "evaluation": wanted.evaluation,
                 "decision": wanted.decision,
+                "policy": decision.policy_digest,
                 "requester": wanted.requester,
                 "approvers": list(approvers),
                 "replaces": wanted.replaces,
@@ -86,7 +88,7 @@ def verify(store: ObjectStore, ref: str, config: PromotionConfig, clock: Clock) 
         RefusedError: it would not, with the reason.
     """
     log = ReleaseLog(store)
-    return _verify(log, ref, requests.load(log, ref), config, clock().astimezone(UTC))
+    return _verify(log, ref, requests.load(log, ref, pending=True), config, clock().astimezone(UTC))[1]
 
 
 def rollback(store: ObjectStore, signer: Signer, clock: Clock, to: str | None = None, reason: str = "") -> Status:
@@ -153,10 +155,12 @@ def _done(log: ReleaseLog, ref: str, wanted: Request) -> bool:
     )
 
 
-def _verify(log: ReleaseLog, ref: str, wanted: Request, config: PromotionConfig, now: datetime) -> tuple[str, ...]:
-    """Everything that does not change with the ledger's end; returns who approved."""
+def _verify(
+    log: ReleaseLog, ref: str, wanted: Request, config: PromotionConfig, now: datetime
+) -> tuple[Decision, tuple[str, ...]]:
+    """Everything that does not change with the ledger's end; returns the gate's decision and who approved."""
     _require_releasable(log, wanted)
-    decision = gate.load(log.store, wanted.decision, log.keyring)
+    decision = gate.load(log.store, wanted.decision, log.keyring, pending=True)
     if any(
         getattr(decision.facts, n) != getattr(wanted, n) for n in ("candidate", "base", "corpus", "run", "evaluation")
     ):
@@ -165,14 +169,13 @@ def _verify(log: ReleaseLog, ref: str, wanted: Request, config: PromotionConfig,
     found = approval.count(log, ref, wanted, config.approval_hours, now)
     if found.rejections:
         raise RefusedError(f"{', '.join(found.rejections)} rejected this request. A rejection is final.")
-    if len(found.approvers) < config.approvals:
-        missing = config.approvals - len(found.approvers)
+    if missing := approval.shortfall(found, config):
         raise RefusedError(
-            f"{len(found.approvers)} of {config.approvals} approvals: {missing} missing. Someone other than "
-            f"{wanted.requester} with the role approver runs `spice approve {ref} --as NAME`. "
-            + " ".join(found.problems)
+            f"{missing} Someone other than {wanted.requester} with the role approver runs "
+            f"`spice approve {ref} --as NAME`. " + " ".join(found.problems)
         )
-    return found.approvers
+    checkpoint.verify(log, wanted.candidate, pending=True)
+    return decision, found.approvers
 
 
 def _require_releasable(log: ReleaseLog, wanted: Request) -> None:

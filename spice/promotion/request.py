@@ -5,11 +5,12 @@ from __future__ import annotations
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from spice.errors import RefusedError
-from spice.promotion import gate
+from spice.promotion import checkpoint, gate
 from spice.promotion.log import ReleaseLog
 from spice.store import artifacts
 from spice.store.base import ObjectStore
 from spice.trust.ledger import Clock, Draft
+from spice.trust.principal import Principal
 from spice.trust.signing import Signer
 
 PREFIX = "requests"
@@ -29,6 +30,7 @@ class Request(BaseModel):
     decision: str
     replaces: str | None
     requester: str
+    on_behalf_of: Principal | None = None
 
 
 def request(store: ObjectStore, decision: str, signer: Signer, clock: Clock) -> str:
@@ -42,7 +44,7 @@ def request(store: ObjectStore, decision: str, signer: Signer, clock: Clock) -> 
     log = ReleaseLog(store)
     with log.refusals_recorded(signer, clock, "request", decision):
         log.keyring.require(signer, "requester")
-        judged = gate.load(store, decision, log.keyring)
+        judged = gate.load(store, decision, log.keyring, pending=True)
         if judged.outcome != "pass":
             raise RefusedError(
                 f"The gate did not pass {judged.facts.candidate} ({judged.outcome}), so nobody is asked to approve it. "
@@ -52,27 +54,39 @@ def request(store: ObjectStore, decision: str, signer: Signer, clock: Clock) -> 
             **{name: getattr(judged.facts, name) for name in ("candidate", "base", "corpus", "run", "evaluation")},
             decision=decision,
             replaces=log.state.live,
-            requester=signer.name,
+            requester=signer.person,
+            on_behalf_of=signer.principal,
         )
         refuse_hopeless(log, wanted)
         if log.state.live == wanted.candidate:
             raise RefusedError(f"{wanted.candidate} is live already.")
-        sealed = signer.seal(_KIND, wanted.model_dump())
+        signed = _signature(log, wanted.candidate, signer)
+        sealed = signer.seal(_KIND, wanted.model_dump(mode="json"))
         ref = artifacts.write_json(store, PREFIX, sealed.model_dump(mode="json"))
-        body = {"candidate": wanted.candidate, "evaluation": wanted.evaluation, "decision": decision}
+        body = {"candidate": wanted.candidate, "evaluation": wanted.evaluation, "decision": decision, **signed}
         log.append(signer, clock, lambda: None if ref in log.state.requested else Draft("request", ref, body))
         return ref
 
 
-def load(log: ReleaseLog, ref: str) -> Request:
-    """A stored request, its digest and signature checked. Raises `RefusedError`."""
+def load(log: ReleaseLog, ref: str, *, pending: bool = False) -> Request:
+    """A stored request, its digest and signature checked.
+
+    Args:
+        log: the release log.
+        ref: `requests/<digest>`.
+        pending: see `Keyring.accept`.
+
+    Raises:
+        RefusedError: it cannot be trusted.
+    """
+    payload, signer = gate.opened(log.store, ref, log.keyring, _KIND, pending=pending)
     try:
-        found = Request.model_validate(gate.opened(log.store, ref, log.keyring, _KIND))
+        found = Request.model_validate(payload)
     except ValidationError as error:
         raise RefusedError(f"{ref} is not a release request: {error}") from error
-    sealed = artifacts.read_json(log.store, ref)
-    if sealed["signer"] != found.requester:
-        raise RefusedError(f"{ref} names {found.requester} as requester but bears the signature of {sealed['signer']}.")
+    who = found.on_behalf_of.name if found.on_behalf_of else signer
+    if who != found.requester:
+        raise RefusedError(f"{ref} names {found.requester} as requester but bears the signature of {who}.")
     return found
 
 
@@ -86,3 +100,14 @@ def refuse_hopeless(log: ReleaseLog, wanted: Request) -> None:
             f"{who} rejected {wanted.candidate} on the evidence {wanted.evaluation}. A rejection is final; another "
             "evaluation is needed."
         )
+
+
+def _signature(log: ReleaseLog, candidate: str, signer: Signer) -> dict[str, str]:
+    """The requester's signature on the checkpoint, unless somebody, such as its trainer, signed it already."""
+    try:
+        if checkpoint.verify(log, candidate, pending=True) != signer.name:
+            return {}
+    except RefusedError:
+        pass  # nobody did
+    made = checkpoint.make(log, candidate, signer)
+    return {} if made["signature"] in log.state.entered else made

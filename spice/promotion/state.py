@@ -11,12 +11,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from spice.errors import IntegrityError
-from spice.trust.keyring import PublicKey, Role
+from spice.errors import IntegrityError, RefusedError
+from spice.trust.keyring import PublicKey, Role, misused, principal_roles
 from spice.trust.ledger import Entry
 
 _ROLE_FOR: dict[str, Role | None] = {
     "keys.add": "admin",
+    "keys.rotate": None,  # an admin, or the owner: the ledger itself checks it
+    "keys.revoke": None,
+    "checkpoint.sign": "requester",
     "request": "requester",
     "approve": "approver",
     "reject": "approver",
@@ -48,6 +51,10 @@ class State:
         engaged: whether the switch is engaged.
         engagement: number of the latest engagement, 0 before the first.
         consents: operators who agreed to release the switch.
+        entered: the ledger entry that first names a signed object, by the object's reference or key; so the object is
+            at least that old.
+        digests: SHA-256 of those objects whose key does not tell it.
+        identities: what identity providers call the owner of a key -> name of the key.
         sequence: the last entry that changed what is live or the switch, or -1.
     """
 
@@ -61,12 +68,19 @@ class State:
     engaged: bool = False
     engagement: int = 0
     consents: tuple[str, ...] = ()
+    entered: dict[str, int] = field(default_factory=dict)
+    digests: dict[str, str] = field(default_factory=dict)
+    identities: dict[str, str] = field(default_factory=dict)
     sequence: int = -1
 
     @property
     def live(self) -> str | None:
         """The checkpoint that may be served."""
         return self.releases[-1] if self.releases else None
+
+    def person(self, name: str) -> str:
+        """One name for one person: that of their key, if an identity is known to be its owner's."""
+        return self.identities.get(name, name)
 
     @property
     def good(self) -> set[str]:
@@ -82,9 +96,7 @@ def apply(state: State, entry: Entry, key_of: Callable[[str], PublicKey]) -> Non
     """
     if entry.action not in _ROLE_FOR:
         raise _broken(entry, f"has the unknown action {entry.action!r}; a newer version of SPICE may have written it")
-    role = _ROLE_FOR[entry.action]
-    if role is not None and role not in key_of(entry.actor).roles:
-        raise _broken(entry, f"was made by {entry.actor}, who lacks the role {role}")
+    _check_actor(entry, key_of(entry.actor))
     if entry.action in _TRANSITIONS:
         try:
             _TRANSITIONS[entry.action](state, entry)
@@ -113,16 +125,48 @@ def after_engaging(releases: tuple[str, ...]) -> tuple[str, ...]:
     return releases[:-1]
 
 
+def _check_actor(entry: Entry, key: PublicKey) -> None:
+    role = _ROLE_FOR[entry.action]
+    if role is not None and role not in key.roles:
+        raise _broken(entry, f"was made by {entry.actor}, who lacks the role {role}")
+    if "on_behalf_of" in entry.body or "delegate" in key.roles:
+        try:
+            problem = misused(key, principal_roles(entry.body), role)
+        except RefusedError as error:
+            problem = str(error)
+        if problem:
+            raise _broken(entry, f"was made by {entry.actor}, who {problem}")
+
+
+def _add_key(state: State, entry: Entry) -> None:
+    state.identities.update(dict.fromkeys(entry.body.get("identities", ()), entry.subject))
+
+
+def _sign(state: State, entry: Entry) -> None:
+    _enter(state, entry, str(entry.body["signature"]), str(entry.body["sha256"]))
+
+
 def _request(state: State, entry: Entry) -> None:
     state.requested.add(entry.subject)
+    _enter(state, entry, entry.subject)
+    _enter(state, entry, str(entry.body["decision"]))
+    if "signature" in entry.body:
+        _sign(state, entry)
 
 
 def _approve(state: State, entry: Entry) -> None:
     state.approved.add(str(entry.body["approval"]))
+    _enter(state, entry, str(entry.body["approval"]), str(entry.body["sha256"]))
 
 
 def _reject(state: State, entry: Entry) -> None:
-    state.rejected[str(entry.body["candidate"]), str(entry.body["evaluation"])] = entry.actor
+    state.rejected[str(entry.body["candidate"]), str(entry.body["evaluation"])] = entry.person
+
+
+def _enter(state: State, entry: Entry, key: str, digest: str | None = None) -> None:
+    state.entered.setdefault(key, entry.sequence)
+    if digest is not None:
+        state.digests.setdefault(key, digest)
 
 
 def _release(state: State, entry: Entry) -> None:
@@ -155,17 +199,21 @@ def _engage(state: State, entry: Entry) -> None:
 def _consent(state: State, entry: Entry) -> None:
     _require(state.engaged and entry.body["engagement"] == state.engagement, entry, "concerns no engaged switch")
     _require(not state.consents, entry, "is one consent too many: the second one releases the switch")
-    state.consents = (entry.actor,)
+    state.consents = (state.person(entry.person),)
 
 
 def _disengage(state: State, entry: Entry) -> None:
     _require(state.engaged and entry.body["engagement"] == state.engagement, entry, "concerns no engaged switch")
-    _require(bool(set(state.consents) - {entry.actor}), entry, "releases the switch without a second operator")
+    _require(
+        bool(set(state.consents) - {state.person(entry.person)}), entry, "releases the switch without a second operator"
+    )
     state.engaged = False
     state.consents = ()
 
 
 _TRANSITIONS: dict[str, Callable[[State, Entry], None]] = {
+    "keys.add": _add_key,
+    "checkpoint.sign": _sign,
     "request": _request,
     "approve": _approve,
     "reject": _reject,

@@ -50,10 +50,10 @@ def engage(store: ObjectStore, signer: Signer, reason: str, clock: Clock) -> Swi
             `SwitchStatus.problem` and the switch is engaged all the same.
     """
     Keyring(store).require(signer, "operator")
-    flag = _set_flag(store, signer.name, reason, clock)
+    flag = _set_flag(store, signer.person, reason, clock)
     try:
         log = ReleaseLog(store)
-        _number_flag(log, signer.name, reason, clock)
+        _number_flag(log, signer.person, reason, clock)
         _record(log, signer, reason, clock)
         log.project()
     except SpiceError as error:
@@ -73,8 +73,8 @@ def release(store: ObjectStore, signer: Signer, reason: str, clock: Clock) -> Sw
         log.keyring.require(signer, "operator")
         if log.engaged():
             _record(log, signer, "found engaged without a ledger entry", clock)
-            log.append(signer, clock, lambda: _consent(log, signer.name, reason))
-            _clear_flag(log, signer.name, reason, clock)
+            log.append(signer, clock, lambda: _consent(log, signer.person, reason))
+            _clear_flag(log, signer.person, reason, clock)
         log.project()
     return status(store)
 
@@ -148,7 +148,7 @@ def _consent(log: ReleaseLog, name: str, reason: str) -> Draft | None:
     body = {"engagement": log.state.engagement, "live": log.state.live, "reason": reason}
     if not log.state.consents:
         return Draft("kill.consent", "", body)
-    if log.state.consents == (name,):
+    if log.state.consents == (log.state.person(name),):
         raise RefusedError(
             f"{name} agreed already. A second operator must, too: "
             "`spice kill release --as NAME` (`spice keys create NAME --role operator` makes a key)."

@@ -44,14 +44,30 @@ class _End(NamedTuple):
         return f"was {'revoked' if self.revoked else 'replaced'} from ledger entry {self.first} on"
 
 
+class Proof(NamedTuple):
+    """A DSSE payload with a signature: 128 hexadecimal digits, made by the key of that name."""
+
+    signer: str
+    payload_type: str
+    payload: bytes
+    hex: str
+
+
 class Keyring:
-    """The public keys of a store. A key is read and checked when it is first asked for, and then remembered."""
+    """The public keys of a store. A key is read and checked when it is first asked for, and then remembered.
+
+    Attributes:
+        entered: the ledger entry that names a signed document by its digest, by the document's reference; whoever
+            reads the ledger fills it.
+    """
 
     def __init__(self, store: ObjectStore) -> None:
+        self.entered: Mapping[str, int] = {}
         self._store = store
         self._root: Root | None = None
         self._known: dict[str, tuple[PublicKey, ...]] = {}
         self._introducers: dict[str, str] = {}  # fingerprint of a key -> fingerprint of who vouched for it
+        self._at_head: dict[str, PublicKey] = {}
         self._followed = False
         self._added: dict[str, int] = {}  # name -> ledger entry
         self._generations: dict[str, int] = {}
@@ -93,6 +109,10 @@ class Keyring:
         if number > len(generations):
             raise RefusedError(f"The record {record_key(name, number)} is gone from {self._store.url}. Restore it.")
         return generations[number - 1]
+
+    def registered(self, name: str) -> bool:
+        """Whether there is a record under that name, sound or not."""
+        return NAME.fullmatch(name) is not None and self._store.head(record_key(name)) is not None
 
     def newest(self, name: str) -> int:
         """Number of the newest generation of that name, sound or not; 1 if there is none."""
@@ -137,59 +157,60 @@ class Keyring:
         if problem := self.why_not(key):
             raise RefusedError(f"{problem[0].upper()}{problem[1:]}.")
         if problem := misused(key, signer.principal.roles if signer.principal else None, role):
-            raise RefusedError(f"{signer.person} {problem}")
+            raise RefusedError(f"{signer.name} {problem}")
+        if signer.principal and self.registered(signer.principal.name):
+            self._require_own(signer.principal.name, role)
         return key
 
-    def open(self, sealed: Signed, kind: str, role: Role, entered: int | None = None) -> dict[str, Any]:
+    def open(
+        self, sealed: Signed, kind: str, role: Role, ref: str | None = None, *, pending: bool = False
+    ) -> dict[str, Any]:
         """The payload of a signed document of type `kind`, if its signer could act as `role` when they signed.
 
         Args:
             sealed: the document. If it has a field `on_behalf_of`, that is the `Principal` for whom a service signed.
             kind: what it must be.
             role: what its signer must be.
-            entered: see `why_not`.
+            ref: under which name `entered` may know it.
+            pending: see `accept`.
 
         Raises:
             RefusedError: the document does not count.
         """
-        stated = media_type(sealed.kind if sealed.kind == kind else f"{sealed.kind} instead of {kind}")
-        self.accept(sealed.signer, stated, dumps(sealed.payload), sealed.signature, kind, entered, role, sealed.payload)
+        if sealed.kind != kind:
+            raise RefusedError(f"This is a {sealed.kind} and no {kind}; its signature is not valid, or it was forged.")
+        proof = Proof(sealed.signer, media_type(kind), dumps(sealed.payload), sealed.signature)
+        self.accept(proof, kind, role, sealed.payload, ref, pending=pending)
         return sealed.payload
 
     def accept(
-        self,
-        name: str,
-        payload_type: str,
-        payload: bytes,
-        signature: str,
-        what: str,
-        entered: int | None,
-        role: Role,
-        said: Mapping[str, Any],
+        self, proof: Proof, what: str, role: Role, said: Mapping[str, Any], ref: str | None, *, pending: bool = False
     ) -> PublicKey:
-        """The key of `name` that made `signature`, if it counts and its owner could act as `role`.
+        """The key that made a signature, if it counts and its owner could act as `role`.
 
         Args:
-            name: of the key.
-            payload_type: the DSSE payload type.
-            payload: the bytes that were signed.
-            signature: 128 hexadecimal digits.
-            what: what was signed, for the refusal.
-            entered: see `why_not`.
+            proof: what was signed, by whom.
+            what: a word for it, for the refusal.
             role: what the signer must be.
-            said: the payload as an object, which may name a principal.
+            said: the payload as an object, which may name a principal in `on_behalf_of`.
+            ref: under which name `entered` may know it.
+            pending: something new is to rest on it, so a revoked key does not count, whenever it signed.
 
         Raises:
             RefusedError: the signature does not count.
         """
-        made_by = [k for k in self.generations(name) if verify_bytes(k.public_key, payload_type, payload, signature)]
+        keys = self.generations(proof.signer)
+        made_by = [key for key in keys if verify_bytes(key.public_key, proof.payload_type, proof.payload, proof.hex)]
         if not made_by:
-            raise RefusedError(f"The signature of {name} on this {what} is not valid; it was changed or forged.")
+            raise RefusedError(
+                f"The signature of {proof.signer} on this {what} is not valid; it was changed or forged."
+            )
         key = made_by[-1]
-        if problem := self.why_not(key, entered):
+        entered = self.entered.get(ref) if ref else None
+        if problem := self.why_not(key, None if pending and self.revoked(key) else entered):
             raise RefusedError(f"This {what} does not count: {problem}.")
         if problem := misused(key, principal_roles(said), role):
-            raise RefusedError(f"{name} signed this {what} but {problem}")
+            raise RefusedError(f"This {what} does not count: {proof.signer}, who signed it, {problem}")
         return key
 
     def made_by(self, name: str, payload_type: str, payload: bytes, signature: str) -> str | None:
@@ -201,10 +222,12 @@ class Keyring:
 
     def at_head(self, name: str) -> PublicKey:
         """The key with which `name` must sign the next ledger entry. Raises `RefusedError` if there is none."""
-        key = self.get(name)
-        if problem := self._ended_before(key, None):
-            raise RefusedError(f"{problem[0].upper()}{problem[1:]}.")
-        return key
+        if name not in self._at_head:
+            key = self.get(name)
+            if problem := self._ended_before(key, None):
+                raise RefusedError(f"{problem[0].upper()}{problem[1:]}.")
+            self._at_head[name] = key
+        return self._at_head[name]
 
     def follow(self) -> None:
         """From now on `observe` says what is in force: no rotation or revocation counts before its ledger entry."""
@@ -216,6 +239,7 @@ class Keyring:
         Raises:
             RefusedError: it speaks of a key that is not there.
         """
+        self._at_head.clear()
         if action == "keys.add":
             self._added.setdefault(name, sequence)
         elif action == "keys.rotate":
@@ -258,6 +282,14 @@ class Keyring:
         may = [k for k in signers if k.name == key.name or "admin" in k.roles]
         good = any(sealed.valid_under(REVOCATION, k.public_key) for k in may) and said.fingerprint == key.fingerprint
         return _End(said.from_entry, revoked=True) if good else None
+
+    def _require_own(self, name: str, role: Role | None) -> None:
+        """A person who has a key has no more rights through a service than with it."""
+        own = self.get(name)
+        if problem := self.why_not(own):
+            raise RefusedError(f"{problem[0].upper()}{problem[1:]}.")
+        if role is not None and role not in own.roles:
+            raise RefusedError(f"{name} has the roles {', '.join(own.roles)}; this needs the role {role}.")
 
     def _load(self, name: str, depth: int) -> tuple[PublicKey, ...]:
         if name not in self._known:

@@ -20,9 +20,10 @@ from spice.trust.keyring import Keyring
 from spice.trust.reading import KIND, PREFIX, Entry, Reading, key_of, read, read_ahead
 from spice.trust.signing import Signer
 
-__all__ = ["GENESIS", "PREFIX", "Clock", "Draft", "Entry", "Ledger", "key_of", "timestamp"]
+__all__ = ["GENESIS", "PREFIX", "Clock", "Draft", "Entry", "Ledger", "key_of", "timestamp", "utc_now"]
 
 GENESIS = "0" * 64  # what the first entry names as the hash of the one before
+_ABOUT_KEYS = ("keys.add", "keys.rotate", "keys.revoke")
 _FEW = 64  # entries that are not worth starting threads for
 
 Clock = Callable[[], datetime]
@@ -148,23 +149,21 @@ class Ledger:
             raise self._broken(sequence, "does not follow the entry before it: one of the two was changed or inserted")
         try:
             self._check_key(entry, reading.signed_with)
+            self._observe(entry)
+            if entry.action in _ABOUT_KEYS:
+                self._keyring.observe(entry.action, entry.subject, entry.body, sequence)
         except (RefusedError, KeyError, TypeError, ValueError) as error:
-            raise self._broken(sequence, f"is signed by a key that does not count. {error}") from error
-        self._observe(entry)
+            raise self._broken(sequence, f"is signed by a key that does not count. {str(error).rstrip('.')}") from error
         self.hashes.append(reading.digest)
 
     def _check_key(self, entry: Entry, signed_with: str | None) -> None:
-        """Make sure that the key was in force, and let the keyring know what the entry says of keys."""
+        """Make sure that the key was in force, and that its owner may say what they say of keys."""
         key = self._keyring.at_head(entry.actor)
         if key.public_key != signed_with:
             raise RefusedError(f"{entry.actor} had another key then.")
-        if entry.action in ("keys.add", "keys.rotate", "keys.revoke"):
-            own = entry.actor == entry.subject and entry.action != "keys.add"
-            if not own and "admin" not in key.roles:
-                raise RefusedError(
-                    f"{entry.actor} lacks the role admin, which {entry.action} takes."
-                )
-            self._keyring.observe(entry.action, entry.subject, entry.body, entry.sequence)
+        own = entry.actor == entry.subject and entry.action != "keys.add"
+        if entry.action in _ABOUT_KEYS and not own and "admin" not in key.roles:
+            raise RefusedError(f"{entry.actor} lacks the role admin, which {entry.action} takes.")
 
     def _broken(self, sequence: int, problem: str) -> IntegrityError:
         return IntegrityError(
@@ -176,3 +175,8 @@ class Ledger:
 def timestamp(moment: datetime) -> str:
     """ISO 8601 in UTC, to the millisecond."""
     return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def utc_now() -> datetime:
+    """The clock of this machine."""
+    return datetime.now(UTC)

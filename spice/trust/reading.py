@@ -10,20 +10,20 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from spice.errors import NotFoundError, RefusedError
 from spice.store.base import ObjectStore
-from spice.store.canonical import digest, dumps
+from spice.store.canonical import digest
 from spice.trust.keyring import Keyring
 from spice.trust.signing import Hex64, Hex128, media_type
 
 PREFIX = "ledger/"
 KIND = "ledger-entry"
 
+_TYPE = media_type(KIND)
 _CHUNK = 128  # entries per job
 _THREADS = 8
 _JOBS_AHEAD = 16
@@ -53,8 +53,7 @@ class Entry(BaseModel):
         return str(principal["name"]) if isinstance(principal, dict) and "name" in principal else self.actor
 
 
-@dataclass(frozen=True)
-class Reading:
+class Reading(NamedTuple):
     """What was found under an entry's key.
 
     Attributes:
@@ -112,21 +111,14 @@ def _checked(keyring: Keyring, data: bytes) -> Reading:
         entry = Entry.model_validate_json(data)
     except ValidationError:
         return Reading(None, problem="was changed: it is not a ledger entry")
-    if dumps(entry.model_dump()) != data:
+    before, _, after = data.rpartition(b'"signature":"%b",' % entry.signature.encode())
+    if not after.startswith(b'"subject":'):
         return Reading(entry, problem="was changed: its bytes are not those that were written")
+    # The signature covers every byte but its own field, and there is one place for that and one way to spell it. So
+    # whatever is changed shows, without writing the entry anew to compare it.
     try:
-        signed_with = keyring.made_by(entry.actor, media_type(KIND), _content(data, entry), entry.signature)
+        signed_with = keyring.made_by(entry.actor, _TYPE, before + after, entry.signature)
     except RefusedError as error:
-        return Reading(entry, problem=f"is signed by a key that does not count. {error}")
+        return Reading(entry, problem=f"is signed by a key that does not count. {str(error).rstrip('.')}")
     problem = "" if signed_with else f"was changed or forged: it does not bear the signature of {entry.actor}"
     return Reading(entry, digest(data), signed_with, problem)
-
-
-def _content(data: bytes, entry: Entry) -> bytes:
-    """What was signed: the entry without its signature, cut out of bytes that are known to be canonical.
-
-    The last match is the field itself: only the texts `subject` and `time` follow, where quotes are escaped.
-    """
-    field = b'"signature":"%b",' % entry.signature.encode()
-    before, _, after = data.rpartition(field)
-    return before + after

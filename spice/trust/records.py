@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import get_args
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -29,7 +30,7 @@ class PublicKey(BaseModel):
     groups: tuple[Label, ...] = Field((), description="groups of the organisation that the owner is in")
     identities: tuple[Label, ...] = Field((), description="what identity providers call the owner: the same person")
 
-    @property
+    @cached_property
     def fingerprint(self) -> str:
         """What people compare to make sure that they mean the same key."""
         return fingerprint(self.public_key)

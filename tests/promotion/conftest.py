@@ -131,7 +131,7 @@ class World:
 
     def decision(self, evaluation: str) -> str:
         """The signed decision on a report."""
-        return gate.record(self.store, gate.judge(self.store, evaluation, self.config), self.people["rita"])
+        return gate.record(self.store, gate.judge(self.store, evaluation, self.config), self.people["rita"], self.clock)
 
     def requested(self, weights: str = "one") -> str:
         """A request that nobody has approved."""
@@ -144,6 +144,12 @@ class World:
     def candidate(self, weights: str = "one") -> str:
         """The checkpoint of `evaluation(weights)`."""
         return str(artifacts.read_json(self.store, self.evaluation(weights))["candidate"])
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Checkpoints that are signed are copied here."""
+    monkeypatch.setenv("SPICE_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
 
 
 @pytest.fixture(scope="session")

@@ -1,15 +1,19 @@
 from __future__ import annotations
 
+import base64
 import json
 from datetime import timedelta
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from spice.errors import IntegrityError, RefusedError
 from spice.promotion import approval, gate, request
 from spice.promotion.log import ReleaseLog
 from spice.store import artifacts
 from spice.store.canonical import dumps
+from spice.trust import dsse
+from spice.trust.signing import Signer
 
 
 def actions(world) -> list[tuple[str, str]]:
@@ -51,11 +55,20 @@ def test_a_changed_decision_or_request_is_refused(world) -> None:
 
 
 def test_a_decision_signed_by_a_stranger_is_refused(world) -> None:
-    decision = gate.judge(world.store, world.evaluation(), world.config)
-    for signer, kind in ((world.people["anna"], "decision"), (world.people["rita"], "request")):
-        sealed = signer.seal(kind, decision.model_dump(mode="json"))
-        ref = artifacts.write_json(world.store, "decisions", sealed.model_dump(mode="json"))
-        with pytest.raises(RefusedError, match=r"without the role|changed or forged"):
+    held = dsse.unpack(artifacts.read_json(world.store, world.decision(world.evaluation())))
+    forged = held.payload.replace(b'"outcome":"pass"', b'"outcome":"fail"')
+    for signer, payload_type, payload in (
+        (world.people["anna"], dsse.IN_TOTO, held.payload),
+        (Signer("rita", Ed25519PrivateKey.generate()), dsse.IN_TOTO, held.payload),
+    ):
+        envelope = dsse.seal(signer, payload_type, payload)
+        ref = artifacts.write_json(world.store, "decisions", envelope.model_dump(mode="json"))
+        with pytest.raises(RefusedError, match=r"needs the role|changed or forged"):
+            request.request(world.store, ref, world.people["rita"], world.clock)
+    envelope = dsse.seal(world.people["rita"], dsse.IN_TOTO, held.payload).model_dump(mode="json")
+    for changes in ({"payload": base64.b64encode(forged).decode()}, {"payloadType": "application/json"}):
+        ref = artifacts.write_json(world.store, "decisions", {**envelope, **changes})
+        with pytest.raises(RefusedError, match="changed or forged"):
             request.request(world.store, ref, world.people["rita"], world.clock)
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import json
 from pathlib import Path
 
@@ -70,7 +71,8 @@ def test_a_pointer_that_disagrees_is_named(world) -> None:
 )
 def test_a_well_signed_entry_that_breaks_a_rule_is_found(world, who: str, draft: Draft, problem: str) -> None:
     ledger = Ledger(world.store, Keyring(world.store), lambda entry: None)
-    ledger.append(world.people[who], world.clock, lambda: draft)
+    with contextlib.suppress(IntegrityError):  # what the ledger itself finds is told at once
+        ledger.append(world.people[who], world.clock, lambda: draft)
     with pytest.raises(IntegrityError, match=rf"entry 7 .*{problem}"):
         audit.verify(world.store)
 
