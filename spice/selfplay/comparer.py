@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import json
 import os
-import select
 import subprocess
 import sys
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from spice.errors import SpiceError
+from spice.selfplay.pipe import exchange
 
 START_SECONDS = 60.0
 # The worker limits its own processor time; this only catches one that no longer runs.
@@ -64,7 +63,7 @@ class Comparer:
         """
         process = self._process or self._start()
         request = json.dumps([gold, answer]).encode() + b"\n"
-        reply = _exchange(process, request, self.timeout_s * WALL_FACTOR)
+        reply = exchange(process, request, self.timeout_s * WALL_FACTOR)
         if reply is None:
             self.close()
             return None
@@ -90,7 +89,7 @@ class Comparer:
             # Ctrl-C is for the caller, which may still need verdicts to end its iteration.
             start_new_session=True,
         )
-        reply = _exchange(self._process, b"", START_SECONDS)
+        reply = exchange(self._process, b"", START_SECONDS)
         greeting = json.loads(reply) if reply else "it ended before it was ready"
         if greeting != "ready":
             self.close()
@@ -110,26 +109,3 @@ def _environment() -> dict[str, str]:
         "PYTHONUTF8": "1",
         "PYTHONDONTWRITEBYTECODE": "1",
     }
-
-
-def _exchange(process: subprocess.Popen[bytes], request: bytes, seconds: float) -> bytes | None:
-    """Send a request and read one line, or return `None` if the worker ends or stays silent for too long."""
-    assert process.stdin is not None
-    assert process.stdout is not None
-    try:
-        process.stdin.write(request)
-    except BrokenPipeError:
-        return None
-    deadline = time.monotonic() + seconds
-    poll = select.poll()
-    poll.register(process.stdout, select.POLLIN)
-    line = b""
-    while not line.endswith(b"\n"):
-        left = deadline - time.monotonic()
-        if left <= 0 or not poll.poll(left * 1000):
-            return None
-        chunk = os.read(process.stdout.fileno(), 4096)
-        if not chunk:
-            return None
-        line += chunk
-    return line

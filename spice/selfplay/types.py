@@ -8,6 +8,7 @@ from typing import Literal
 
 TaskFormat = Literal["multiple_choice", "free_form"]
 AnswerType = Literal["integer", "expression", "string"]
+ProgramKind = Literal["deduction", "abduction", "induction"]
 LETTERS = "ABCDEFGHIJ"
 
 
@@ -33,6 +34,27 @@ NO_DOCUMENT = Document(id="", source="", text="")
 
 
 @dataclass(frozen=True)
+class Program:
+    """A function with what it was seen to do, as a task of Absolute Zero (section 3.2).
+
+    Attributes:
+        kind: what is asked for: the output (deduction), an input (abduction) or the program (induction).
+        code: Python that defines `f`.
+        inputs: arguments of each call, as literals.
+        outputs: what it returned, as literals.
+        shown: how many of the calls an induction task shows; the others test the answer.
+        message: the Challenger's hint to the program, for induction.
+    """
+
+    kind: ProgramKind
+    code: str
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    shown: int = 0
+    message: str = ""
+
+
+@dataclass(frozen=True)
 class Task:
     """A question with its gold answer (paper section 3).
 
@@ -45,6 +67,7 @@ class Task:
         evidence: quotes from the document.
         solution: the Challenger's own step-by-step solution, or "".
         difficulty: the Challenger's own estimate, or "".
+        program: what answers are run against, if the question is about a program.
     """
 
     format: TaskFormat
@@ -55,6 +78,7 @@ class Task:
     evidence: tuple[str, ...] = ()
     solution: str = ""
     difficulty: str = ""
+    program: Program | None = None
 
     @property
     def letter(self) -> str | None:

@@ -14,6 +14,8 @@ from typing import Self
 
 from spice.selfplay.answers import choose, extract_boxed, normalise, parse_integer
 from spice.selfplay.comparer import Comparer
+from spice.selfplay.executor import Executor
+from spice.selfplay.programs import answers_program
 from spice.selfplay.types import Task, Verdict
 
 MAX_EXPRESSION_CHARS = 2000
@@ -28,14 +30,22 @@ class Verifier:
     A comparison that exceeds its time or memory counts as wrong and is flagged.
     """
 
-    def __init__(self, timeout_s: float = 5.0, memory_bytes: int = 2 * 2**30, worker: Sequence[str] | None = None):
+    def __init__(
+        self,
+        timeout_s: float = 5.0,
+        memory_bytes: int = 2 * 2**30,
+        worker: Sequence[str] | None = None,
+        executor: Executor | None = None,
+    ):
         """Set the limits of one comparison.
 
         Args:
             timeout_s: processor seconds.
             memory_bytes: address space of the worker.
             worker: command of another worker process, see `Comparer`.
+            executor: runs the programs of tasks that are about one; it is closed with this.
         """
+        self._executor = executor or Executor()
         self._comparer = Comparer(timeout_s, memory_bytes, worker)
 
     def __enter__(self) -> Self:
@@ -57,6 +67,7 @@ class Verifier:
 
         Raises:
             SpiceError: an expression must be compared and Math-Verify is not installed.
+            RefusedError: a program must be run and cannot be isolated here.
         """
         known: dict[tuple[str, Task], Verdict] = {}
         verdicts = []
@@ -72,10 +83,13 @@ class Verifier:
         return verdicts
 
     def close(self) -> None:
-        """End the worker process, if one was started."""
+        """End the worker processes that were started."""
         self._comparer.close()
+        self._executor.close()
 
     def _judge(self, answer: str, task: Task) -> Verdict:
+        if task.program:
+            return Verdict(answers_program(task.program, answer, self._executor), answer)
         if task.format == "multiple_choice":
             choice = choose(answer, task.options)
             return Verdict(choice is not None and task.options[choice] == task.answer, answer)

@@ -15,22 +15,25 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass, replace
 
 from spice.config import RecipeConfig
 from spice.learner.base import Learner, Role, Trajectory, UpdateStats
 from spice.rollout.base import Completion, Engine
 from spice.selfplay import recipes
 from spice.selfplay.advantages import Move, advantages
+from spice.selfplay.labels import majority
 from spice.selfplay.recipes import SPICE, Recipe
 from spice.selfplay.sampling import choose_task, draw_documents
 from spice.selfplay.types import NO_DOCUMENT, Document, Oracle
 from spice.training.pay import pay
-from spice.training.play import Players, seed_stream
+from spice.training.play import Answers, Attempt, Players, Seeds, seed_stream
 from spice.training.played import Grade, Outcome, Played
 
 Clock = Callable[[], float]
+Pose = Callable[[Players, int, Seeds], list[list[Attempt]]]
+"""Poses an iteration's tasks, given who poses, the iteration and its seeds; attempts by what they are about."""
 # When no document of a batch offers anything to ask for, there is nothing to learn from and the weights stay.
 _NO_UPDATE = UpdateStats(
     loss=0.0, grad_norm=0.0, logprob_gap_mean=0.0, logprob_gap_max=0.0, clipped_share=0.0, tokens=0
@@ -63,6 +66,7 @@ def iterate(
     clock: Clock = time.monotonic,
     *,
     challenger: Seat | None = None,
+    pose: Pose | None = None,
     oracle: Oracle | None = None,
 ) -> Outcome:
     """Play one iteration, learn from it, and give the engine the new weights.
@@ -77,6 +81,7 @@ def iterate(
         seed: of the run.
         clock: seconds.
         challenger: who poses tasks, if not the policy itself.
+        pose: what tasks come from, if not from the corpus.
         oracle: grades tasks, for the record alone.
     """
     system = recipes.resolve(recipe)
@@ -84,22 +89,30 @@ def iterate(
     seeds = seed_stream(seed, iteration)
     watch = _Stopwatch(clock)
 
-    batch = _materials(system, corpus, recipe.batch_documents, seed, iteration)
-    by_document = (challenger.players if challenger else players).challenge(batch, seeds)
+    poser = challenger.players if challenger else players
+    if pose is None:
+        batch = _materials(system, corpus, recipe.batch_documents, seed, iteration)
+        by_document = poser.challenge(batch, seeds)
+    else:
+        by_document = pose(poser, iteration, seeds)
     watch.lap("challenge")
 
-    valid = [attempt for attempts in by_document for attempt in attempts if attempt.task]
-    answered = iter(players.answer([attempt.task for attempt in valid if attempt.task], seeds))
+    voted = system.labels == "majority"
+    tasks = [attempt.task for attempts in by_document for attempt in attempts if attempt.task]
+    answered = iter(players.answer(tasks, seeds, recipe.votes if voted else None))
     groups = [
         [Played(attempt, answers=next(answered) if attempt.task else None) for attempt in attempts]
         for attempts in by_document
     ]
     played = [one for group in groups for one in group]
+    if voted:
+        _label_by_vote(played, players)
     pay(played, system, random.Random(seeds("reward")))
     watch.lap("answer")
 
     for i, group in enumerate(groups if reasoner_learns else []):
-        chosen = choose_task([one.answers is not None for one in group], random.Random(seeds("train", i)))
+        fit = [one.answers is not None and (not voted or _undecided(one.answers, recipe)) for one in group]
+        chosen = choose_task(fit, random.Random(seeds("train", i)))
         if chosen is not None:
             group[chosen].trained = True
     _audit(played, players, recipe.audit_tasks)
@@ -128,18 +141,21 @@ def trajectories(
     moves: list[Move] = []
     sampled: list[tuple[Role, tuple[int, ...], Completion]] = []
 
-    def add(role: Role, group: object, prompt: tuple[int, ...], completion: Completion, reward: float) -> None:
-        moves.append(Move(role, group, "", reward))
+    def add(
+        role: Role, one: Played, group: Hashable, prompt: tuple[int, ...], completion: Completion, reward: float
+    ) -> None:
+        moves.append(Move(role, group, one.attempt.kind, reward))
         sampled.append((role, prompt, completion))
 
-    for one in played if challenger_learns else ():
-        add("challenger", one.attempt.prompt, one.attempt.prompt, one.attempt.completion, one.reward)
+    for one in played:
+        if challenger_learns and one.attempt.completion:
+            add("challenger", one, one.attempt.prompt, one.attempt.prompt, one.attempt.completion, one.reward)
     for task, one in enumerate(played):
         if one.trained and one.answers:
             for prompt, completion, reward in zip(
                 one.answers.prompts, one.answers.completions, one.answer_rewards, strict=True
             ):
-                add("reasoner", task, prompt, completion, reward)
+                add("reasoner", one, task, prompt, completion, reward)
     return [
         Trajectory(role, prompt, c.tokens, c.logprobs, float(advantage), temperature, c.allowed)
         for (role, prompt, c), advantage in zip(sampled, advantages(moves, system.estimator), strict=True)
@@ -153,9 +169,29 @@ def _materials(system: Recipe, corpus: Sequence[Document], batch: int, seed: int
     return [corpus[i] for i in draw_documents(len(corpus), batch, seed, iteration)]
 
 
+def _label_by_vote(played: Sequence[Played], players: Players) -> None:
+    """Take what most answers say for gold; a task that nobody gives a readable answer to is none."""
+    for one in played:
+        task = one.attempt.task
+        if task and one.answers:
+            found = majority([verdict.extracted for verdict in one.answers.verdicts], one.answers.shown)
+            if found is None:
+                one.attempt = replace(one.attempt, task=None, reason="no answer to it can be read")
+                one.answers = None
+            else:
+                one.attempt = replace(one.attempt, task=replace(task, answer=found.answer))
+                one.answers = players.rejudge(one.answers, found.answer)
+
+
+def _undecided(answers: Answers, recipe: RecipeConfig) -> bool:
+    """Whether a vote is near enough to 1/2 to be worth learning from (R-Zero, section 3.3)."""
+    share = sum(answers.correct) / len(answers.correct)
+    return abs(share - 0.5) <= recipe.vote_margin
+
+
 def _audit(played: Sequence[Played], players: Players, limit: int) -> None:
     """Let the policy answer some of the tasks that train the Reasoner with the document in sight."""
-    audited = [one for one in played if one.trained and one.attempt.document != NO_DOCUMENT][:limit]
+    audited = [one for one in played if one.trained and one.attempt.document.text][:limit]
     tasks = [(one.attempt.task, one.attempt.document) for one in audited if one.attempt.task]
     if tasks:
         for one, answers in zip(audited, players.audit(tasks), strict=True):

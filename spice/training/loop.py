@@ -17,15 +17,18 @@ from spice.models.loading import load_tokenizer
 from spice.rollout.base import Engine
 from spice.rollout.open import open_engine
 from spice.selfplay import recipes
+from spice.selfplay.executor import Executor
 from spice.selfplay.types import Document, Oracle
 from spice.selfplay.verify import Verifier
 from spice.store.base import ObjectStore
 from spice.store.canonical import JSON
 from spice.text.spans import SpanIndex
 from spice.training.checkpoints import Pointer, State, restore, store_base, store_checkpoint
-from spice.training.iteration import iterate
+from spice.training.iteration import Pose, iterate
 from spice.training.play import Players
+from spice.training.posing import given_questions, keep_questions, kept_questions, read_questions
 from spice.training.process import prepare
+from spice.training.programs import ProgramPoser
 from spice.training.records import Recorder
 from spice.training.seats import Learners, challenger_folder, open_learner, open_seat, store_seat
 from spice.training.stopping import Stopper
@@ -104,8 +107,10 @@ def train(
     checkpoints = state.checkpoints if state else ((0, base),)
     done = state.iteration if state else 0
     if done < total:
-        with Stopper() as stopper, Verifier(timeout_s=config.recipe.verify_seconds) as verifier:
-            table = _Table(store, documents, base_folder, config, run, state, verifier, oracle)
+        recipe = config.recipe
+        executor = Executor(recipe.program_seconds, recipe.program_bytes)
+        with Stopper() as stopper, Verifier(recipe.verify_seconds, executor=executor) as verifier:
+            table = _Table(store, documents, base_folder, config, run, state, executor, verifier, oracle)
             progress(done, total, "train")
             while done < total:
                 note = table.play(done + 1)
@@ -155,6 +160,7 @@ class _Table:
         config: Config,
         run: str,
         state: State | None,
+        executor: Executor,
         verifier: Verifier,
         oracle: Oracle | None,
     ) -> None:
@@ -170,6 +176,7 @@ class _Table:
         self._players = sit(self._engine, load_tokenizer(base_folder))
         self._challenger = open_seat(base_folder, config, store, sit)
         self.learners = Learners(self._learner, self._challenger.learner if self._challenger else None)
+        self._pose = self._other_source(executor, state)
         self.recorder = Recorder(store, run)
         if state:
             restore(store, state, self.learners)
@@ -189,6 +196,7 @@ class _Table:
             self._config.recipe,
             self._config.seed,
             challenger=self._challenger,
+            pose=self._pose,
             oracle=self._oracle,
         )
         found = self.recorder.write(outcome)
@@ -197,6 +205,21 @@ class _Table:
         words += f", pass {rate:.2f}" if rate is not None else ""
         words += f", challenger {reward:+.2f}" if reward is not None else ""
         return words + (f", {len(found['warnings'])} warnings" if found["warnings"] else "")
+
+    def _other_source(self, executor: Executor, state: State | None) -> Pose | None:
+        """What poses the tasks, or `None` if they come from the corpus or from nothing."""
+        recipe = self._config.recipe
+        match recipes.resolve(recipe).source:
+            case "question_set":
+                asked = kept_questions(self._store, self._run)
+                return given_questions(asked, recipe.batch_documents, self._config.seed)
+            case "programs":
+                poser = ProgramPoser(recipe, executor)
+                if state:
+                    poser.recall(self._store, self._run, state.iteration)
+                return poser
+            case "documents" | "nothing":
+                return None
 
     def checkpoint(self, iteration: int, base: str, corpus: str) -> str:
         """Store the policy as it is now; a Challenger with weights of its own is stored beside it, and named in it."""
@@ -234,12 +257,16 @@ def _begin(store: ObjectStore, corpus: str, base: str, config: Config, run: str,
         pointer.take_over()
         update_run(store, run, status="training")
         return pointer
+    path = config.recipe.question_set
+    given = read_questions(path) if path is not None else None
     try:
         store.create(f"runs/{run}/run.json", json.dumps(info, sort_keys=True).encode())
     except ConflictError as error:
         raise TrainingError(
             f"There is a run {run} already. Go on with --resume {run}, or choose another name."
         ) from error
+    if given is not None:
+        keep_questions(store, run, given)
     store.put(f"runs/{run}/config.json", json.dumps(config.model_dump(mode="json"), indent=2).encode())
     return Pointer(store, run)
 

@@ -6,7 +6,8 @@ import random
 from collections.abc import Sequence
 
 from spice.selfplay.recipes import Recipe
-from spice.selfplay.rewards import challenger_reward, composite_rewards, reasoner_rewards
+from spice.selfplay.repetition import repetition_penalties
+from spice.selfplay.rewards import challenger_reward, composite_rewards, reasoner_rewards, without_repetition
 from spice.training.play import Answers
 from spice.training.played import Played
 
@@ -23,6 +24,11 @@ def pay(played: Sequence[Played], system: Recipe, rng: random.Random) -> None:
         one.reward = _challenger_pay(one, system, rng)
         if one.answers:
             one.answer_rewards = _reasoner_pay(one.answers, system, rng)
+    if system.repetition_penalty:
+        valid = [one for one in played if one.answers and one.attempt.task]
+        penalties = repetition_penalties([one.attempt.task.question for one in valid if one.attempt.task])
+        for one, reward in zip(valid, without_repetition([one.reward for one in valid], penalties), strict=True):
+            one.reward = reward
 
 
 def _challenger_pay(one: Played, system: Recipe, rng: random.Random) -> float:

@@ -15,9 +15,9 @@ from typing import Any
 
 from spice.config import RecipeConfig
 from spice.rollout.base import Completion, Engine, Grammar, Request
-from spice.selfplay import schema, short
+from spice.selfplay import ladder, schema, short
 from spice.selfplay.format import SELECTOR_PATTERN, SELECTOR_TOKENS, select_format, selector_messages
-from spice.selfplay.prompts import challenger_messages, reasoner_messages, render
+from spice.selfplay.prompts import Message, challenger_messages, reasoner_messages, render
 from spice.selfplay.sampling import keep_attempts
 from spice.selfplay.types import NO_DOCUMENT, Document, Task, TaskFormat, Verdict
 from spice.selfplay.validity import validity
@@ -35,18 +35,20 @@ class Attempt:
     Attributes:
         document: what it read; `NO_DOCUMENT` if it works without a corpus.
         prompt: the Challenger's prompt, token ids.
-        completion: what it wrote.
+        completion: what it wrote; `None` if nobody wrote anything, because the task was given.
         task: the task, or `None` if invalid.
         reason: why it is invalid, or "".
         checks: every measured check by name; empty where nothing could be parsed.
+        kind: of task that was asked for, where a recipe has several (Absolute Zero).
     """
 
     document: Document
     prompt: tuple[int, ...]
-    completion: Completion
+    completion: Completion | None
     task: Task | None
     reason: str
     checks: dict[str, bool]
+    kind: str = ""
 
 
 @dataclass(frozen=True)
@@ -104,7 +106,8 @@ class Players:
         grammars = [self._grammar(document, form) for document, form in zip(documents, formats, strict=True)]
         places = _balanced(len(documents), random.Random(seeds("places")))
         attempts: list[list[Attempt]] = [[] for _ in documents]
-        open_ = [i for i, grammar in enumerate(grammars) if grammar is not None]
+        free = self._recipe.template == "ladder"  # decodes without a grammar
+        open_ = [i for i, grammar in enumerate(grammars) if free or grammar is not None]
         while open_:
             sampled = min(len(attempts[i]) for i in open_)
             requests = [
@@ -136,8 +139,29 @@ class Players:
             kept.append([made[k] for k in keep_attempts(valid, self._recipe.attempts, rng)])
         return kept
 
+    def propose(
+        self, messages: Sequence[Sequence[Message]], grammars: Sequence[Grammar], seeds: Seeds
+    ) -> list[tuple[tuple[int, ...], list[Completion]]]:
+        """Let the Challenger write G times to each of some messages; each prompt with what was written."""
+        requests = [
+            Request(
+                render(self._tokenizer, asked),
+                n=self._recipe.attempts,
+                max_tokens=self._recipe.challenger_tokens,
+                temperature=self._recipe.temperature,
+                grammar=grammar,
+                seed=seeds("challenge", i, 0),
+            )
+            for i, (asked, grammar) in enumerate(zip(messages, grammars, strict=True))
+        ]
+        written = self._engine.generate(requests)
+        return [(request.prompt, completions) for request, completions in zip(requests, written, strict=True)]
+
     def answer(self, tasks: Sequence[Task], seeds: Seeds, group: int | None = None) -> list[Answers]:
-        """Answer each task G times, or `group` times, without its document."""
+        """Answer each task G times, or `group` times, without its document; equal tasks once if the recipe says so."""
+        if self._recipe.share_answers and len(distinct := list(dict.fromkeys(tasks))) < len(tasks):
+            shared = dict(zip(distinct, self.answer(distinct, seeds, group), strict=True))
+            return [shared[task] for task in tasks]
         group, temperature = group or self._recipe.group_size, self._recipe.temperature
         views = [
             (i, view, n, seeds("answer", i, j))
@@ -205,6 +229,8 @@ class Players:
 
     def _grammar(self, document: Document, task_format: TaskFormat) -> Grammar | None:
         """What the Challenger's output must match, or `None` if the document offers nothing to ask for."""
+        if self._recipe.template == "ladder":
+            return None
         if self._recipe.template == "full":
             return Grammar("json_schema", json.dumps(schema.challenger_schema(task_format, document != NO_DOCUMENT)))
         if document == NO_DOCUMENT:
@@ -223,6 +249,8 @@ class Players:
     ) -> Attempt:
         if self._recipe.template == "full":
             task = schema.parse_full(completion.text, task_format, document != NO_DOCUMENT)
+        elif self._recipe.template == "ladder":
+            task = ladder.parse(completion.text, document)
         else:
             task = short.parse(completion.text, document, task_format, self._index, rng, place)
         if isinstance(task, str):
