@@ -297,6 +297,7 @@ class ServingConfig(Section):
     require_keys: bool = Field(True, description="ask for an API key; without, only loopback addresses are served")
     public_metrics: bool = Field(False, description="show /metrics without an API key")
     max_request_bytes: int = Field(2**20, ge=1024, description="longest request body")
+    body_seconds: float = Field(30.0, gt=0.0, description="longest time for a request's body to arrive")
     max_concurrent: int = Field(64, ge=1, description="requests answered at once")
     max_queue: int = Field(256, ge=0, description="requests that may wait for their turn; more are refused")
     queue_seconds: float = Field(30.0, gt=0.0, description="longest wait for a turn")

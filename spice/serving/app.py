@@ -195,14 +195,14 @@ class Gateway:
             raise too_large
         data = bytearray()
         try:
-            async with asyncio.timeout(self._config.queue_seconds):
+            async with asyncio.timeout(self._config.body_seconds):
                 async for chunk in request.stream():
                     data += chunk
                     if len(data) > limit:
                         raise too_large
         except TimeoutError as error:
             raise GatewayError(
-                408, "body_timeout", f"The body did not come within {self._config.queue_seconds:g} s."
+                408, "body_timeout", f"The body did not come within {self._config.body_seconds:g} s."
             ) from error
         except ClientDisconnect as error:
             raise ClientGoneError from error

@@ -80,13 +80,16 @@ class Exercise:
         self._digest = digest
         self._limit = limit
 
-    async def trial(self, streams: int, begin: Callable[[], None], end: Callable[[], None]) -> Trial:
+    async def trial(
+        self, streams: int, begin: Callable[[], object], end: Callable[[], object], back: str | None = None
+    ) -> Trial:
         """Hold streams open, engage, measure, and end it again.
 
         Args:
             streams: how many.
             begin: sets the flag.
             end: clears it.
+            back: digest of the release that answers then; the same as before if `None`.
 
         Raises:
             RefusedError: the drill failed: the release still answered after the limit. The flag is cleared even so.
@@ -109,7 +112,7 @@ class Exercise:
             finally:
                 ended = time.monotonic()
                 await asyncio.to_thread(end)
-            await self._restored(probes, ended)
+            await self._restored(probes, ended, back or self._digest)
             return Trial(
                 streams=len(cut),
                 told=sum(stream.error == "release_revoked" for stream in cut),
@@ -174,10 +177,10 @@ class Exercise:
             "Stop its process, and see whether it reads the same store."
         )
 
-    async def _restored(self, probes: _Probes, ended: float) -> None:
-        while not any(at > ended and release == self._digest for at, release in probes.seen[-2:]):
+    async def _restored(self, probes: _Probes, ended: float, digest: str) -> None:
+        while not any(at > ended and release == digest for at, release in probes.seen[-2:]):
             if time.monotonic() - ended > _START_SECONDS:
-                raise SpiceError(f"The drill is over, but {self._digest} does not answer again. See the gateway's log.")
+                raise SpiceError(f"The drill is over, but {digest} does not answer. See the gateway's log.")
             await asyncio.sleep(_PROBE_PAUSE_SECONDS)
 
     def _body(self) -> dict[str, Any]:

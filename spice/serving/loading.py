@@ -21,7 +21,7 @@ async def open_release(ref: str, store: ObjectStore, config: Config, clock: Call
     """The back end of a release.
 
     The embedded engine gets files whose digests were compared with the manifest, and the manifest's with `ref`. An
-    upstream server has its own copy, verified by `spice serve vllm` when it was started; here the manifest is.
+    upstream server has its own copy, verified by `spice store fetch` before it was started; here the manifest is.
 
     Args:
         ref: `checkpoints/<digest>`.

@@ -1,7 +1,10 @@
 """A release that another server computes: vLLM, or anything else that speaks the OpenAI API.
 
 The server says which release it holds by the name of its model,
-`checkpoints/<digest>`; `spice serve vllm` starts one so, from verified files.
+`checkpoints/<digest>`. Start it on files that `spice store fetch` has verified:
+
+    spice store fetch checkpoints/DIGEST FOLDER
+    vllm serve FOLDER --served-model-name checkpoints/DIGEST
 """
 
 from __future__ import annotations
@@ -118,8 +121,8 @@ async def connect(ref: str, urls: Sequence[str], environ: Mapping[str, str]) -> 
         await client.aclose()
         seen.append(f"{url} has {', '.join(held) or 'nothing'}")
     raise ModelError(
-        f"No upstream server holds {ref} ({'; '.join(seen) or 'serving.upstreams is empty'}). Start one with "
-        f"`spice serve vllm {ref}`."
+        f"No upstream server holds {ref} ({'; '.join(seen) or 'serving.upstreams is empty'}). `spice store fetch {ref} "
+        f"FOLDER`, then `vllm serve FOLDER --served-model-name {ref}`."
     )
 
 

@@ -11,7 +11,6 @@ from spice.store.canonical import dumps
 
 pytestmark = [pytest.mark.integration, pytest.mark.torch]
 
-BODY = {"model": "spice", "prompt": "a", "max_tokens": 1}
 ROUTES = [
     ("GET", "/v1/models", "models"),
     ("POST", "/v1/completions", "generate"),
@@ -31,7 +30,8 @@ def gateway(world, start):
 
 def status(gateway, method: str, path: str, token: str | None) -> int:
     headers = {"authorization": token if token is not None else ""}
-    body = {**BODY, "messages": [{"role": "user", "content": "a"}]} if "chat" in path else BODY
+    asked = {"messages": [{"role": "user", "content": "a"}]} if "chat" in path else {"prompt": "a"}
+    body = {"model": "spice", "max_tokens": 1, **asked}
     return gateway.client.request(method, path, headers=headers, json=body if method == "POST" else None).status_code
 
 

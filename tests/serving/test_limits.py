@@ -29,7 +29,7 @@ def test_a_body_that_is_too_large_is_refused_whether_it_says_so_or_not(limited) 
 
 
 def test_a_body_that_does_not_come_is_not_waited_for(limited) -> None:
-    gateway = limited(queue_seconds=0.2)
+    gateway = limited(body_seconds=0.2)
     address = urlsplit(gateway.url)
     with socket.create_connection((address.hostname, address.port), timeout=60) as connection:
         connection.sendall(b"POST /v1/completions HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n{")
@@ -42,6 +42,7 @@ def test_too_many_requests_are_refused(limited, limits) -> None:
     with gateway.client.stream(
         "POST", "/v1/completions", json={"model": "spice", "prompt": "a", "stream": True, "ignore_eos": True}
     ) as stream:
+        assert stream.status_code == 200
         next(stream.iter_lines())
         response = gateway.ask()
         assert (response.status_code, response.json()["error"]["code"]) == (429, "too_busy")
