@@ -19,8 +19,18 @@ app.kubernetes.io/component: {{ index . 1 }}
 
 {{/* Labels of an object that belongs to a component: (list $ "console"). */}}
 {{- define "spice.componentLabels" -}}
-{{ include "spice.selector" . }}
+app.kubernetes.io/name: spice
+app.kubernetes.io/component: {{ index . 1 }}
 {{ include "spice.labels" (index . 0) }}
+{{- end }}
+
+{{/* Labels of a component's pods: none that changes with the chart's version, which would restart them. */}}
+{{- define "spice.podLabels" -}}
+{{ include "spice.selector" . }}
+app.kubernetes.io/part-of: spice
+{{- with (index . 0).Values.commonLabels }}
+{{ toYaml . }}
+{{- end }}
 {{- end }}
 
 {{/* An image: (list $ "cpu"). A digest wins over the tag; the tags of one repository end in the image's target. */}}

@@ -1,3 +1,4 @@
+{{/* A pod of `helm test`: (list $ "store" (list "spice" "doctor")). */}}
 {{- define "spice.testPod" -}}
 {{- $root := index . 0 -}}
 {{- $name := index . 1 -}}
@@ -7,7 +8,7 @@ metadata:
   name: spice-test-{{ $name }}
   namespace: {{ $root.Release.Namespace }}
   labels:
-    {{- include "spice.componentLabels" (list $root "setup") | nindent 4 }}
+    {{- include "spice.podLabels" (list $root "setup") | nindent 4 }}
   annotations:
     helm.sh/hook: test
     helm.sh/hook-delete-policy: before-hook-creation,hook-succeeded
@@ -29,4 +30,3 @@ spec:
   volumes:
     {{- include "spice.storeVolumes" $root | nindent 4 }}
 {{- end }}
-{{- include "spice.testPod" (list . "store" (list "spice" "doctor")) }}

@@ -1,0 +1,138 @@
+"""The chart is accepted by Helm and its objects by Kubernetes, with every set of example values."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+import yaml
+
+CHART = Path(__file__).parents[2] / "helm/spice"
+CI = {path.name.removesuffix("-values.yaml"): path for path in sorted((CHART / "ci").glob("*-values.yaml"))}
+Manifest = dict[str, Any]
+Render = Callable[..., dict[str, list[Manifest]]]
+PodSpecs = Callable[[list[Manifest]], Iterator[tuple[str, Manifest]]]
+
+kubernetes_validate = pytest.importorskip("kubernetes_validate")
+VERSIONS = ["1.30.0", kubernetes_validate.latest_version()]
+CRDS = Path(__file__).parents[1] / "crds"
+
+
+@pytest.mark.parametrize("ci", ["", *CI])
+def test_lint_finds_nothing(ci: str) -> None:
+    helm = pytest.importorskip("helm_python")
+    values = yaml.safe_load(CI[ci].read_text()) if ci else None
+    report = helm.lint(CHART, values, strict=True, kube_version="v1.30.0")
+    assert report["errors"] == []
+    assert [each for each in report["messages"] if each["severity"] > 1] == []
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_kubernetes_accepts_every_object(manifests: list[Manifest], version: str, pod_specs: PodSpecs) -> None:
+    custom = {crd["spec"]["names"]["kind"] for crd in _crds().values()}
+    for each in manifests:
+        if each["kind"] not in custom:
+            kubernetes_validate.validate(each, version, strict=True)
+    for name, pod in pod_specs(manifests):
+        template = {"apiVersion": "v1", "kind": "PodTemplate", "metadata": {"name": "x"}, "template": dict(pod)}
+        template["template"].pop("apiVersion", None), template["template"].pop("kind", None)
+        kubernetes_validate.validate(template, version, strict=True), name
+
+
+def test_custom_resources_fit_their_definitions(render: Render) -> None:
+    found = {
+        each["kind"]: each
+        for ci in CI
+        for manifests in render(ci=ci).values()
+        for each in manifests
+        if each["kind"] in _crds()
+    }
+    assert set(found) >= {"ServiceMonitor", "PodMonitor", "ClusterTrainingRuntime", "LocalQueue", "ClusterQueue"}
+    for kind, each in found.items():
+        crd = _crds()[kind]["spec"]
+        version = crd["versions"][0]
+        assert each["apiVersion"] == f"{crd['group']}/{version['name']}"
+        assert ("namespace" in each["metadata"]) == (crd["scope"] == "Namespaced"), kind
+        jsonschema.validate(each, _closed(version["schema"]["openAPIV3Schema"], root=True))
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ({"consol": {"enabled": True}}, "consol"),
+        ({"console": {"replicas": 0}}, "replicas"),
+        ({"console": {"resources": {"limits": {"memory": "lots"}}}}, "memory"),
+        ({"console": {"resources": {"limit": {}}}}, "limit"),
+        ({"images": {"cpu": {"digest": "latest"}}}, "digest"),
+        ({"images": {"pullPolicy": "Sometimes"}}, "pullPolicy"),
+        ({"store": {"url": "/data"}}, "url"),
+        ({"store": {"endpoint": "https://s3"}}, "endpoint"),
+        ({"store": {"setup": {"lockDays": -1}}}, "lockDays"),
+        ({"config": {"store": {"url": "s3://other"}}}, "config"),
+        ({"modelServers": [{"name": "live", "checkpoint": "latest", "resources": {}}]}, "checkpoint"),
+        ({"modelServers": [{"name": "live"}]}, "modelServers"),
+        ({"admission": {"imageDigests": ["sha256:12"]}}, "imageDigests"),
+        ({"admission": {"policies": {"validationActions": ["Ignore"]}}}, "validationActions"),
+        ({"gateway": {"engine": "vllm"}}, "engine"),
+        ({"networkPolicies": {"s3": {"port": 70000}}}, "port"),
+        ({"pipelines": {"register": {"host": "ml-pipeline"}}}, "host"),
+        ({"switch": {"pollSeconds": 0}}, "pollSeconds"),
+    ],
+)
+def test_values_that_make_no_sense_are_refused(render: Render, values: dict[str, Any], words: str) -> None:
+    with pytest.raises(Exception, match=words):
+        render(values)
+
+
+def test_an_ingress_needs_a_host(render: Render) -> None:
+    with pytest.raises(Exception, match=r"console\.ingress\.host"):
+        render({"console": {"ingress": {"enabled": True}}})
+
+
+def test_every_value_is_described_and_every_description_has_a_value() -> None:
+    schema = json.loads((CHART / "values.schema.json").read_text())
+    values = yaml.safe_load((CHART / "values.yaml").read_text())
+
+    def compare(field: dict[str, Any], value: Any, path: str) -> None:
+        assert field.get("description"), path
+        if "properties" in field:
+            assert field["additionalProperties"] is False, path
+            assert set(field["properties"]) == set(value), path
+            for name, inner in field["properties"].items():
+                compare(inner, value[name], f"{path}.{name}")
+
+    schema["properties"].pop("global")
+    assert set(schema["properties"]) == set(values)
+    for name, field in schema["properties"].items():
+        compare(field, values[name], name)
+
+
+def test_nothing_of_the_cluster_is_made_unless_asked_for(render: Render) -> None:
+    for ci in ("minimal", "multi-tenant"):
+        for path, manifests in render(ci=ci).items():
+            for each in manifests:
+                assert each["metadata"].get("namespace") == "spice", path
+
+
+def _crds() -> dict[str, Manifest]:
+    found = [json.loads(path.read_text()) for path in CRDS.glob("*.json")]
+    return {crd["spec"]["names"]["kind"]: crd for crd in found}
+
+
+def _closed(schema: Any, *, root: bool = False) -> Any:
+    """The schema as strict field validation has it: what it does not name is not allowed."""
+    if isinstance(schema, list):
+        return [_closed(each) for each in schema]
+    if not isinstance(schema, dict):
+        return schema
+    closed = {key: _closed(value) for key, value in schema.items()}
+    if isinstance(schema.get("properties"), dict) and schema.get("type") == "object":
+        closed["properties"] = {key: _closed(value) for key, value in schema["properties"].items()}
+        closed.setdefault("additionalProperties", False)
+        if root:
+            closed["properties"]["metadata"] = {"type": "object"}
+    return closed
