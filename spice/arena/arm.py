@@ -15,11 +15,14 @@ from typing import Any
 from spice import stages
 from spice.arena import corpus, results, warmstarts, world
 from spice.arena.results import ArmResult, LabelReading, Reading
+from spice.arena.warmup import Report
 from spice.config import Config, RecipeName, StoreConfig
 from spice.evaluation import runner
 from spice.evaluation.items import Suite
 from spice.models.loading import load_tokenizer
+from spice.reporting.records import Coevolution, CoevolutionChange
 from spice.rollout.open import open_engine
+from spice.selfplay import recipes
 from spice.selfplay.verify import Verifier
 from spice.settings import resolve
 from spice.store import ObjectStore, artifacts, open_store
@@ -59,6 +62,10 @@ def configuration(arm: Arm, store: StoreConfig) -> Config:
         f"seed={arm.seed}",
         f"model.name={warmstarts.name(world.find(arm.world), arm.seed)}",
     ]
+    if arm.recipe == "strong_challenger":
+        sets.append(f"recipe.challenger_model={warmstarts.strong_name(world.find(arm.world))}")
+    if arm.recipe == "rlvr":
+        sets.append(f"recipe.question_set={warmstarts.questions_file(world.find(arm.world))}")
     if arm.recipe in RATES:
         sets.append(f"learner.learning_rate={RATES[arm.recipe]}")
     config = resolve(preset="arena", sets=[*sets, *arm.sets]).config
@@ -67,7 +74,8 @@ def configuration(arm: Arm, store: StoreConfig) -> Config:
 
 def key(arm: Arm, config: Config) -> str:
     """The name of the arm's run and result; any change of a setting gives another."""
-    settings = digest(dumps(config.model_dump(mode="json", exclude={"store"})))
+    # Where the store and the cache lie is of this machine and changes nothing.
+    settings = digest(dumps(config.model_dump(mode="json", exclude={"store": True, "recipe": {"question_set"}})))
     part = "" if arm.part == "test" else f"-{arm.part}"
     return f"arena-{arm.world}-{arm.recipe}-s{arm.seed}-{settings[:8]}{part}"
 
@@ -85,10 +93,12 @@ def play(arm: Arm, store: StoreConfig, progress: Progress) -> ArmResult:
     found = results.load(opened, name)
     if found is None:
         place = world.find(arm.world)
-        warmstarts.ensure(place, arm.seed, lambda done, total: progress(done, total, "warm up"))
+        _prepare(arm, place, lambda done, total: progress(done, total, "warm up"))
         documents = corpus.store_documents(opened, place)
         resume = opened.head(f"runs/{name}/run.json") is not None
         trained = stages.train(documents, config, name, resume=resume, progress=progress, oracle=corpus.oracle)
+        if arm.part == "test" and recipes.resolve(config.recipe).challenger_learns:
+            stages.coevolve(name, config, progress=progress, oracle=corpus.oracle)
         found = _examined(opened, arm, config, trained)
         results.save(opened, name, found)
     return found.model_copy(update={"recipe": arm.label or arm.recipe})
@@ -107,6 +117,15 @@ def examine(opened: ObjectStore, ref: str, config: Config, suite: Suite) -> str:
             verifier=verifier,
         )
     return "".join(str(int(result.correct)) for result in answered[suite.name])
+
+
+def _prepare(arm: Arm, place: world.World, report: Report) -> None:
+    """Make what the arm begins with, if it is not in the cache."""
+    warmstarts.ensure(place, arm.seed, report)
+    if arm.recipe == "strong_challenger":
+        warmstarts.ensure_strong(place, report)
+    if arm.recipe == "rlvr":
+        warmstarts.ensure_questions(place)
 
 
 def _examined(opened: ObjectStore, arm: Arm, config: Config, trained: Trained) -> ArmResult:
@@ -132,6 +151,7 @@ def _examined(opened: ObjectStore, arm: Arm, config: Config, trained: Trained) -
         run=trained.run,
         readings=tuple(readings),
         labels=tuple(_labels(lines)),
+        coevolution=tuple(_coevolution(opened, trained.run)),
         warnings=dict(sorted(alarms.items())),
     )
 
@@ -147,6 +167,13 @@ def _labels(lines: Sequence[Mapping[str, Any]]) -> list[LabelReading]:
         )
         for line in lines
     ]
+
+
+def _coevolution(opened: ObjectStore, run: str) -> list[CoevolutionChange]:
+    key = f"runs/{run}/coevolution.json"
+    if opened.head(key) is None:
+        return []
+    return list(Coevolution.model_validate_json(opened.get(key)).changes)
 
 
 def _metrics(opened: ObjectStore, run: str, iterations: int) -> list[dict[str, Any]]:

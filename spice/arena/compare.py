@@ -12,6 +12,7 @@ from pydantic import Field
 
 from spice.arena.analysis import METHOD, Estimate, at_budget, collapse, difference, estimate, holm
 from spice.arena.results import ArmResult, Part, Reading
+from spice.reporting.records import CoevolutionChange
 
 REFERENCE = "spice"
 
@@ -50,6 +51,9 @@ class Row(Part):
     labels: tuple[float | None, ...] = Field(description="share of true gold answers by iteration, by the oracle")
     labels_first: float | None = Field(description="its mean in the first tenth of the iterations")
     labels_last: float | None = Field(description="its mean in the last tenth")
+    coevolution: dict[str, tuple[CoevolutionChange, ...]] = Field(
+        description="last against first of both co-evolution curves, with intervals over documents, by seed"
+    )
     collapsed: dict[str, int] = Field(description="iteration from which a seed was worse than at its start, by seed")
     curve: tuple[CurvePoint, ...]
 
@@ -144,6 +148,7 @@ def _row(recipe: str, group: Sequence[ArmResult], views: Views) -> Row:
         labels=tuple(labels),
         labels_first=_mean(labels[:tenth]),
         labels_last=_mean(labels[-tenth:]),
+        coevolution={str(arm.seed): arm.coevolution for arm in group if arm.coevolution},
         collapsed=collapsed,
         curve=tuple(_curve(group)),
     )

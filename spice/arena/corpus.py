@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import random
 import tempfile
 from collections.abc import Sequence
@@ -70,6 +71,18 @@ def exam(world: World, part: Part = "test") -> Suite:
         drawn = list(found.values())
         items += drawn[:TEST_PER_LENGTH] if part == "test" else drawn[TEST_PER_LENGTH:]
     return Suite(SUITE, "reasoning", tuple(items), grade=_grade)
+
+
+def question_set(world: World) -> bytes:
+    """One question about each training document, of every length equally often, as JSONL for the recipe `rlvr`.
+
+    They stand for questions made by people: nobody adapts them to what the Reasoner can do.
+    """
+    rng = random.Random(f"documents of {world.name}")
+    drawn = documents(world, DOCUMENTS, rng, reserved=False)
+    cut = [work_out(one.start, one.operations[: 1 + place % STEPS]) for place, one in enumerate(drawn)]
+    lines = [{"question": one.question, "answer": one.results[-1], "answer_type": "integer"} for one in cut]
+    return b"".join(json.dumps(line).encode() + b"\n" for line in lines)
 
 
 def oracle(task: Task) -> str | None:

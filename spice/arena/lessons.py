@@ -58,8 +58,17 @@ class Lesson:
 class Teacher:
     """Draws lessons in one world, from one set of beliefs."""
 
-    def __init__(self, world: World, beliefs: Beliefs, rng: np.random.Generator) -> None:
+    def __init__(self, world: World, beliefs: Beliefs, rng: np.random.Generator, shortest: int = 1) -> None:
+        """Prepare lessons.
+
+        Args:
+            world: whose documents are read.
+            beliefs: what is held of each fact.
+            rng: draws everything.
+            shortest: the fewest operations that the Challenger asks for; each number from here up is equally likely.
+        """
         self._rng = rng
+        self._shortest = shortest
         self._policy = _policy(beliefs)
         # Operations that may stand at each place, by index in `OPERATIONS`.
         self._choices = [
@@ -71,7 +80,7 @@ class Teacher:
         """The Challenger with a document."""
         document = _interleaved(*self._computations(count, _TRUE))
         ids = np.concatenate([_column(POSE, count), document, _column(WRITE, count), document], axis=1)
-        return Lesson(ids, 1 + document.shape[1], _with_stops(_one_hot(document)))
+        return Lesson(ids, 1 + document.shape[1], _with_stops(_one_hot(document), self._shortest))
 
     def invent(self, count: int) -> Lesson:
         """The Challenger without a document."""
@@ -83,7 +92,7 @@ class Teacher:
             wanted[:, 1 + 2 * place, _OPERATION + choices] = 1 / len(choices)
         wanted[:, 2::2, _DIGIT : _DIGIT + 10] = self._policy[operations, _before(start, results)]
         ids = np.concatenate([_column(INVENT, count), _column(WRITE, count), body], axis=1)
-        return Lesson(ids, 1, _with_stops(wanted))
+        return Lesson(ids, 1, _with_stops(wanted, self._shortest))
 
     def solve(self, count: int) -> Lesson:
         """The Reasoner as it is asked in self-play."""
@@ -166,10 +175,10 @@ def _with_answer(wanted: Shares, results: Ids, length: Ids, end: Ids) -> Shares:
     return wanted
 
 
-def _with_stops(wanted: Shares) -> Shares:
-    """Let a computation end after each operation, such that every length is equally likely; one symbol wider."""
+def _with_stops(wanted: Shares, shortest: int) -> Shares:
+    """Let a computation end after each operation from `shortest` on, all equally likely; one symbol wider."""
     wanted = np.concatenate([wanted, np.zeros_like(wanted[:, :1])], axis=1)
-    stop = (1 / (STEPS - _PLACES)).astype(np.float32)
+    stop = np.where(shortest > _PLACES + 1, 0.0, 1 / (STEPS - _PLACES)).astype(np.float32)
     wanted[:, 3::2] *= (1 - stop)[:, None]
     wanted[:, 3::2, _END] += stop
     return wanted

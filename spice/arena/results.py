@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from spice.errors import IntegrityError
+from spice.reporting.records import CoevolutionChange
 from spice.store import ObjectStore
 
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
@@ -56,6 +57,9 @@ class ArmResult(Part):
     run: str
     readings: tuple[Reading, ...] = Field(min_length=1)
     labels: tuple[LabelReading, ...]
+    coevolution: tuple[CoevolutionChange, ...] = Field(
+        (), description="how each role moved against the other's beginning, where the Challenger learns"
+    )
     warnings: dict[str, int] = Field(description="iterations with an alarm of each kind")
 
 

@@ -5,6 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from spice.arena.compare import Comparison, Figure, Pair, Row
+from spice.reporting.records import Rate
+
+MOVES = (
+    "recipe",
+    "seed",
+    "Reasoner on first tasks, gold",
+    "oracle",
+    "first Reasoner on last tasks, gold",
+    "oracle",
+)
 
 
 def markdown(found: Comparison) -> str:
@@ -30,6 +40,8 @@ def markdown(found: Comparison) -> str:
                 ],
                 rows,
             ),
+            "## Co-evolution",
+            _coevolution(found.rows),
             "## Cost",
             _table(
                 ["recipe", "learning rate", "updates", "tokens generated", "seconds"],
@@ -78,6 +90,27 @@ def label_words(row: Row) -> str:
     if row.labels_first is None or row.labels_last is None:
         return "not graded"
     return f"{row.labels_first:.2f} to {row.labels_last:.2f}"
+
+
+def moves(row: Row) -> list[list[str]]:
+    """How both curves moved, one line a seed: last Reasoner, then last Challenger, each by gold and by oracle."""
+    return [
+        [row.recipe, seed, *(_rate(rate) for change in changes[::-1] for rate in (change.passed, change.true))]
+        for seed, changes in row.coevolution.items()
+    ]
+
+
+def _coevolution(rows: Sequence[Row]) -> str:
+    lines = [line for row in rows for line in moves(row)]
+    note = (
+        "Change of the share of right answers from the first checkpoint to the last, with intervals over documents. A "
+        "Reasoner that learns rises on the first Challenger's tasks; on tasks that get harder the first Reasoner falls."
+    )
+    return f"{note}\n\n{_table(MOVES, lines)}" if lines else "No Challenger learned."
+
+
+def _rate(rate: Rate | None) -> str:
+    return figure(Figure(value=rate.value, low=rate.low, high=rate.high), signed=True) if rate else "no tasks"
 
 
 def _row(row: Row) -> list[str]:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 from spice.arena import warmup
+from spice.arena.corpus import question_set
 from spice.arena.world import World
-from spice.models.catalog import warm_start_folder
+from spice.models.catalog import cache_folder, warm_start_folder
 
 COUNT = 3
 """How many warm starts a comparison uses: seed s begins with number s modulo this."""
@@ -21,15 +23,44 @@ def name(world: World, seed: int) -> str:
     return f"arena-{world.name}-{seed % COUNT}-v{VERSION}"
 
 
-def ensure(world: World, seed: int, report: warmup.Report = lambda _done, _total: None) -> Path:
+def strong_name(world: World) -> str:
+    """What the frozen Challenger of the recipe `strong_challenger` is called."""
+    return f"arena-{world.name}-strong-v{VERSION}"
+
+
+def ensure_strong(world: World, report: warmup.Report = warmup.silent) -> Path:
+    """The folder of the strong Challenger; trained now if it is not in the cache."""
+    return _ensure(strong_name(world), lambda folder: warmup.build_strong(folder, world, report=report))
+
+
+def questions_file(world: World) -> Path:
+    """Where the question set of the recipe `rlvr` lies."""
+    return cache_folder() / "arena" / f"{world.name}-questions-v{VERSION}.jsonl"
+
+
+def ensure_questions(world: World) -> None:
+    """Write the question set, if it is not in the cache."""
+    target = questions_file(world)
+    if not target.is_file():
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=target.parent, delete=False) as file:
+            file.write(question_set(world))
+        Path(file.name).replace(target)
+
+
+def ensure(world: World, seed: int, report: warmup.Report = warmup.silent) -> Path:
     """The folder of the warm start that a comparison's seed begins with; trained now if it is not in the cache."""
-    target = warm_start_folder(name(world, seed))
+    return _ensure(name(world, seed), lambda folder: warmup.build(folder, world, seed % COUNT, report=report))
+
+
+def _ensure(called: str, build: Callable[[Path], None]) -> Path:
+    target = warm_start_folder(called)
     if (target / "config.json").is_file():
         return target
     target.parent.mkdir(parents=True, exist_ok=True)
     work = Path(tempfile.mkdtemp(prefix=".building-", dir=target.parent))
     try:
-        warmup.build(work, world, seed % COUNT, report=report)
+        build(work)
         try:
             work.rename(target)
         except OSError:

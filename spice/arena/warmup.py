@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -15,15 +15,19 @@ from spice.arena.world import World, beliefs
 STEPS = 500
 # Sequences per step. Most go to the Reasoner, who has 480 facts to learn; the other lessons are copying.
 _SOLVE, _POSE, _INVENT, _READ = 128, 16, 24, 8
+STRONG_STEPS = 150
+_STRONG_POSE, _STRONG_SHORTEST = 64, 4
 _PEAK, _RAMP, _CLIP = 3e-3, 0.05, 1.0
 
 Report = Callable[[int, int], None]
 """Called with the steps done and the steps in all."""
 
 
-def build(
-    folder: Path, world: World, seed: int, steps: int = STEPS, report: Report = lambda _done, _total: None
-) -> None:
+def silent(done: int, total: int) -> None:
+    """Report to nobody."""
+
+
+def build(folder: Path, world: World, seed: int, steps: int = STEPS, report: Report = silent) -> None:
     """Train a model from random weights and write it, with its tokenizer, into `folder`.
 
     The same arguments give the same model on one machine. Different seeds know different facts.
@@ -35,15 +39,32 @@ def build(
         steps: optimizer steps.
         report: told of progress.
     """
+    teacher = Teacher(world, beliefs(world, seed), np.random.default_rng([seed, steps]))
+
+    def lessons() -> Iterator[Lesson]:
+        yield teacher.solve(_SOLVE)
+        yield teacher.pose(_POSE)
+        yield teacher.invent(_INVENT)
+        yield teacher.read(_READ)
+
+    _train(folder, seed, steps, lessons, report)
+
+
+def build_strong(folder: Path, world: World, steps: int = STRONG_STEPS, report: Report = silent) -> None:
+    """Train the strong Challenger: it only poses, and never asks for fewer than four operations."""
+    teacher = Teacher(world, beliefs(world, 0), np.random.default_rng(steps), shortest=_STRONG_SHORTEST)
+    _train(folder, 0, steps, lambda: iter([teacher.pose(_STRONG_POSE)]), report)
+
+
+def _train(folder: Path, seed: int, steps: int, lessons: Callable[[], Iterator[Lesson]], report: Report) -> None:
     import torch
 
     model = new_model(seed)
-    teacher = Teacher(world, beliefs(world, seed), np.random.default_rng([seed, steps]))
     optimizer = torch.optim.AdamW(model.parameters(), lr=_PEAK, betas=(0.9, 0.98), weight_decay=0.01, fused=True)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _rate(step, steps))
     for step in range(steps):
         optimizer.zero_grad(set_to_none=True)
-        for lesson in (teacher.solve(_SOLVE), teacher.pose(_POSE), teacher.invent(_INVENT), teacher.read(_READ)):
+        for lesson in lessons():
             _loss(model, lesson).backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), _CLIP)
         optimizer.step()

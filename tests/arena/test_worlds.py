@@ -1,0 +1,42 @@
+"""Does the table tell a Challenger that helps from one that does not? Minutes, and on the real warm starts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("torch")
+
+from spice.arena.arm import Arm  # noqa: E402
+from spice.arena.compare import Comparison, tabulate  # noqa: E402
+from spice.arena.pool import play_all  # noqa: E402
+from spice.config import StoreConfig  # noqa: E402
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600)]
+
+
+def compared(world: str, folder: Path) -> Comparison:
+    arms = [Arm(world, recipe, seed) for recipe in ("spice", "fixed_challenger") for seed in (0, 1)]
+    return tabulate(play_all(arms, StoreConfig(url=str(folder)), None, lambda *_: None))
+
+
+def curves_look_fine(found: Comparison) -> bool:
+    """Both roles move as they should against the other's beginning, by the oracle, in every seed."""
+    moved = [change for changes in found.rows[0].coevolution.values() for change in changes]
+    return all(
+        change.true is not None and (change.true.low > 0 if change.series == "early_challenger" else change.true.high < 0)
+        for change in moved
+    )
+
+
+def test_on_the_ladder_the_challenger_helps(tmp_path: Path) -> None:
+    found = compared("ladder", tmp_path)
+    assert curves_look_fine(found)
+    assert found.pairs[0].low > 0
+
+
+def test_where_length_is_all_the_curves_look_fine_and_the_challenger_is_useless(tmp_path: Path) -> None:
+    found = compared("length", tmp_path)
+    assert curves_look_fine(found)
+    assert found.pairs[0].low <= 0
