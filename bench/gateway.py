@@ -32,7 +32,7 @@ import torch
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from spice.models import tiny
-from spice.promotion import switch
+from spice.promotion import checkpoint, switch
 from spice.promotion.log import ReleaseLog
 from spice.serving.drill import drill
 from spice.serving.exercise import Exercise, Trial, percentile
@@ -70,6 +70,7 @@ class Store:
 
     def release(self, ref: str) -> None:
         """What `promote` enters once gate and approvals are verified."""
+        checkpoint.sign(self.store, ref, self.people["rita"], now)
         log = ReleaseLog(self.store)
         body = {"request": f"requests/{ref}", "live": ref}
         log.append(self.people["lena"], now, lambda: Draft("release", ref, body))

@@ -17,7 +17,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from spice.config import Config, ModelConfig, ServingConfig
-from spice.promotion import release, switch
+from spice.promotion import checkpoint, release, switch
 from spice.promotion.log import ReleaseLog
 from spice.serving import apikeys
 from spice.store import artifacts
@@ -61,14 +61,19 @@ class World:
         files = {path.name: path for path in self.model.iterdir()}
         return artifacts.write(self.store, "checkpoints", files, {"name": name})
 
-    def released(self, name: str, ref: str | None = None) -> str:
+    def released(self, name: str) -> str:
         """A live checkpoint. The entry is what `promote` would enter; gate and approvals have tests of their own."""
-        ref = ref or self.checkpoint(name)
+        ref = self.checkpoint(name)
+        checkpoint.sign(self.store, ref, self.people["rita"], clock)
+        self.enter(name, ref)
+        return ref
+
+    def enter(self, name: str, ref: str) -> None:
+        """The entry of a release, and the pointer."""
         log = ReleaseLog(self.store)
         body = {"request": f"requests/{name}", "live": ref}
         log.append(self.people["lena"], clock, lambda: Draft("release", ref, body))
         log.project()
-        return ref
 
     def engage(self) -> None:
         switch.engage(self.store, self.people["otto"], "it lies", clock)

@@ -223,12 +223,21 @@ def test_a_changed_checkpoint_is_never_served(world, start) -> None:
     gateway.until(gateway.ready)
 
 
+def test_a_checkpoint_that_nobody_signed_is_never_served(world, start) -> None:
+    world.enter("one", world.checkpoint("one"))
+    gateway = start(world.store)
+    gateway.until(lambda: gateway.metric('spice_gateway_release_loads_total{outcome="refused"}'))
+    assert gateway.ask().status_code == 503
+    world.released("one more")
+    gateway.until(gateway.ready)
+
+
 def test_while_the_live_release_will_not_load_the_one_before_answers_for_a_limited_time(world, serve) -> None:
     one = world.released("one")
     gateway = serve(load_seconds=2.0)
     two = world.checkpoint("two")
     world.store.put(f"{two}/config.json", b"{}")
-    world.released("two", two)
+    world.enter("two", two)
     gateway.until(lambda: gateway.metric('spice_gateway_release_loads_total{outcome="refused"}'))
     assert gateway.release() in (one, None)
     gateway.until(lambda: gateway.ask().status_code == 503)
