@@ -55,7 +55,7 @@ $(VENV)/.run-stamp: pyproject.toml | $(BIN)/pip
 	@touch $@
 
 $(VENV)/.test-stamp: $(VENV)/.run-stamp
-	$(PIP) --no-build-isolation -e '.[train,reasoning,smollm2,kubeflow,dev]'
+	$(PIP) --no-build-isolation -e '.[train,reasoning,smollm2,serve,kubeflow,dev]'
 	@touch $@
 
 $(BIN)/pip:
