@@ -182,6 +182,7 @@ def served(answer: Callable[[str, str, dict[str, str], Any], tuple[int, Any]]) -
             data = self.rfile.read(int(self.headers.get("Content-Length") or 0))
             body = json.loads(data) if data and "json" in self.headers.get("Content-Type", "") else data
             query = {name: values[0] for name, values in parse_qs(split.query).items()}
+            query["Authorization"] = self.headers.get("authorization", "")
             status, found = answer(self.command, split.path, query, body)
             if isinstance(found, list):
                 text = "".join(json.dumps(one) + "\n" for one in found)
@@ -225,3 +226,9 @@ def api_server(cluster: FakeCluster) -> Iterator[tuple[ApiServer, str]]:
 @pytest.fixture
 def store(tmp_path: Path) -> ObjectStore:
     return FolderStore(tmp_path / "store")
+
+
+@pytest.fixture(scope="session")
+def serve() -> Callable[..., Any]:
+    """`served`, for tests that bring their own answers."""
+    return served

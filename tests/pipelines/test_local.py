@@ -56,14 +56,15 @@ def test_artifacts_name_what_they_stand_for_by_digest(trained: Any) -> None:
 
 
 def test_a_gate_that_says_no_stops_the_request_and_the_job_ends_well(bench: Any) -> None:
-    strict = [*bench.settings, "promotion.min_improvement=0.99"]
+    strict = [*bench.settings, "promotion.min_improvement=0.99", "evaluation.cloze_items=2"]
     job = bench.run(
         "selfplay", documents="datasets/facts", name="facts", run="first", gpus="0", requester="local", settings=strict
     )
     assert job.tasks == {"ingest", "train", "evaluate", "gate", "record-outcome"}
     assert job.returned("gate") != "pass"
     assert job.returned("record-outcome") == "SUCCEEDED"
-    assert "min_improvement" in job.content("gate", "answer") or "improve" in job.content("gate", "answer")
+    assert job.content("gate", "answer").startswith("# The gate says inconclusive")
+    assert json.loads(bench.store.get("runs/first/run.json"))["decision"] == job.metadata("gate", "answer")["decision"]
 
 
 def test_a_job_that_fails_is_recorded(bench: Any) -> None:
