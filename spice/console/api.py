@@ -71,7 +71,7 @@ def list_runs(here: Visiting) -> tuple[RunSummary, ...]:
 @router.get("/runs/{name}")
 def read_run(here: Visiting, name: Name) -> RunDetail:
     """One run with what each iteration measured."""
-    return runs.detail(runs.read(here.console.store, name))
+    return runs.detail(here.console.runs.read(name))
 
 
 @router.get("/runs/{name}/tasks/{iteration}")

@@ -16,6 +16,7 @@ from spice.console.identity import Door
 from spice.console.limits import RateLimit
 from spice.console.login import Logins
 from spice.console.sessions import Secrets
+from spice.console.views.runs import Reader
 from spice.console.watch import Watch
 from spice.errors import ConfigError
 from spice.store.base import ObjectStore
@@ -35,6 +36,7 @@ class Console:
         clock: the time of day.
         origins: its own addresses, such as `https://spice.example.org`.
         watch: its view of the ledger.
+        runs: reads runs.
         sessions: who is logged in.
         logins: who is about to.
         notices: what was done, to be said once on the next page.
@@ -51,6 +53,7 @@ class Console:
     clock: Clock
     origins: frozenset[str]
     watch: Watch
+    runs: Reader
     sessions: Secrets[str]
     logins: Logins
     notices: Secrets[str]
@@ -101,6 +104,7 @@ def open_console(
         clock=clock,
         origins=origins,
         watch=Watch(store, clock, stopwatch),
+        runs=Reader(store),
         sessions=sessions,
         logins=Logins(store, clock),
         notices=Secrets(timedelta(minutes=1), clock),

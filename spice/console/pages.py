@@ -37,7 +37,7 @@ def show_runs(here: Visiting) -> HTMLResponse:
 @router.get("/runs/{name}")
 def show_run(here: Visiting, name: Name) -> HTMLResponse:
     """One run; the page reloads its curves while it is running."""
-    run = runs.read(here.console.store, name)
+    run = here.console.runs.read(name)
     return page(
         here,
         "run",
@@ -52,7 +52,7 @@ def show_run(here: Visiting, name: Name) -> HTMLResponse:
 @router.get("/runs/{name}/report")
 def show_report(here: Visiting, name: Name) -> HTMLResponse:
     """The run's report, made from what is in the store now."""
-    html = render(runs.read(here.console.store, name))
+    html = render(here.console.runs.read(name))
     return HTMLResponse(html, headers={"Content-Security-Policy": REPORT_POLICY})
 
 
@@ -67,7 +67,7 @@ def show_tasks(
     here: Visiting, name: Name, iteration: int, number: Annotated[PageNumber, Query(alias="page")] = 1
 ) -> HTMLResponse:
     """The tasks of one iteration."""
-    run = runs.read(here.console.store, name)
+    run = here.console.runs.read(name)
     found = runs.tasks(here.console.store, name, iteration, number)
     return page(here, "tasks", found=found, corpus=run.info.corpus)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from spice.store.canonical import is_digest
 from spice.trust.ledger import Entry
 
 _TOLD = {
@@ -10,8 +11,8 @@ _TOLD = {
     "keys.revoke": "{actor} revoked the key of {subject}",
     "checkpoint.sign": "{actor} signed {subject}",
     "request": "{actor} asked to release {candidate}",
-    "approve": "{actor} approved the request {subject}",
-    "reject": "{actor} rejected the request {subject}, for good",
+    "approve": "{actor} approved {subject}",
+    "reject": "{actor} rejected {subject}, for good",
     "release": "{actor} made {subject} live",
     "rollback": "{actor} went back from {subject} to {live}",
     "kill.engage": "{actor} engaged the kill-switch; {subject} is revoked",
@@ -31,6 +32,12 @@ _ATTEMPTS = {
     "request": "a request",
     "rollback": "a rollback",
     "kill.release": "a release of the kill-switch",
+}
+_KINDS = {
+    "checkpoints": "checkpoint",
+    "evaluations": "evaluation",
+    "requests": "request",
+    "decisions": "decision",
 }
 _UNITS = {"byte": "bytes", "page": "pages", "row": "rows"}
 
@@ -56,9 +63,11 @@ def tone(action: str) -> str:
 
 
 def short(ref: str | None) -> str:
-    """A reference with the digest cut to 12 digits."""
+    """A reference as people say it: `checkpoint 4d90331e1cbb`, `factbook acab78f6c326`; anything else as it is."""
     prefix, _, last = (ref or "").rpartition("/")
-    return f"{prefix}/{last[:12]}" if prefix and len(last) == 64 else last if not prefix else f"{prefix}/{last}"
+    if not prefix or not is_digest(last):
+        return ref or ""
+    return f"{_KINDS.get(prefix) or prefix.rpartition('/')[2]} {last[:12]}"
 
 
 def place(unit: str, start: int, end: int) -> str:

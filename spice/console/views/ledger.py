@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from pydantic import ValidationError
 
 from spice.console.records import LedgerEntry, LedgerPage, LedgerState, Release, Switch
 from spice.console.watch import Snapshot
 from spice.console.words import told
+from spice.errors import NotFoundError
+from spice.store.base import ObjectStore
+from spice.store.canonical import digest
 from spice.trust.ledger import Entry, timestamp
+from spice.trust.signing import Signed
 
 PAGE = 50
 
@@ -58,10 +62,10 @@ def entry(one: Entry) -> LedgerEntry:
     )
 
 
-def history(seen: Snapshot, subjects: Sequence[str]) -> tuple[LedgerEntry, ...]:
-    """The entries that concern any of `subjects`, oldest first."""
-    wanted = set(subjects)
-    return tuple(entry(one) for one in seen.entries if one.subject in wanted or one.body.get("request") in wanted)
+def history(store: ObjectStore, seen: Snapshot, subject: str) -> tuple[LedgerEntry, ...]:
+    """The entries that concern a request, oldest first, with the reasons that approvers gave."""
+    found = [one for one in seen.entries if subject in (one.subject, one.body.get("request"))]
+    return tuple(entry(one).model_copy(update={"reason": _reason(store, one)}) for one in found)
 
 
 def releases(seen: Snapshot, checkpoint: str | None = None) -> tuple[Release, ...]:
@@ -82,3 +86,15 @@ def releases(seen: Snapshot, checkpoint: str | None = None) -> tuple[Release, ..
         for one in seen.entries
         if one.action == "release" and checkpoint in (None, one.subject)
     )
+
+
+def _reason(store: ObjectStore, one: Entry) -> str:
+    """Why, from the entry, or for an approval from the statement that the entry names by its digest."""
+    key, expected = one.body.get("approval"), one.body.get("sha256")
+    if key is None:
+        return str(one.body.get("reason") or "")
+    try:
+        data = store.get(str(key))
+        return str(Signed.model_validate_json(data).payload.get("reason") or "") if digest(data) == expected else ""
+    except (NotFoundError, ValidationError):
+        return ""  # the request's problems say that it is gone or changed

@@ -70,7 +70,7 @@ def detail(store: ObjectStore, digest: str, seen: Snapshot, config: PromotionCon
         suites=suites,
         changes=changes(store, seen.switch.live, wanted.candidate),
         problems=tuple(problems),
-        history=history(seen, [ref]),
+        history=history(store, seen, ref),
     )
 
 

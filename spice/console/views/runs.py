@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import re
+import threading
+from collections import OrderedDict
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -14,7 +16,9 @@ from spice.errors import IntegrityError, NotFoundError
 from spice.reporting import facts, load, runs
 from spice.reporting.records import Run, RunInfo
 from spice.store.base import ObjectStore
+from spice.store.canonical import digest
 
+_REMEMBERED = 16
 _COLUMNS = ["iteration", "document", "source", "valid", "question", "answer", "trained"]
 _TASKS = re.compile(r".*/tasks/(\d+)\.parquet")
 
@@ -24,9 +28,32 @@ def summaries(store: ObjectStore) -> tuple[RunSummary, ...]:
     return tuple(_summary(name, info) for name, info in reversed(runs(store)))
 
 
-def read(store: ObjectStore, name: str) -> Run:
-    """All that could be read of a run. Raises `NotFoundError`."""
-    return load(store, name)
+class Reader:
+    """Reads runs, and reads one again only when something of it changed.
+
+    A page of a run in training is asked for every few seconds by everybody who watches it, and a long run is hundreds
+    of objects.
+    """
+
+    def __init__(self, store: ObjectStore) -> None:
+        self._store = store
+        self._known: OrderedDict[str, tuple[str, Run]] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def read(self, name: str) -> Run:
+        """All that could be read of a run. Raises `NotFoundError`."""
+        found = [f"{info.key} {info.size} {info.modified}" for info in self._store.list(f"runs/{name}/")]
+        state = digest("\n".join(found).encode())
+        with self._lock:
+            known = self._known.get(name)
+        if known and known[0] == state:
+            return known[1]
+        run = load(self._store, name)
+        with self._lock:
+            self._known[name] = (state, run)
+            if len(self._known) > _REMEMBERED:
+                self._known.popitem(last=False)
+        return run
 
 
 def detail(run: Run) -> RunDetail:
