@@ -20,6 +20,7 @@ from spice.cli.common import (
     emit,
     load_config,
 )
+from spice.errors import ConfigError
 
 if TYPE_CHECKING:
     from spice.serving.drill import Drilled
@@ -46,9 +47,14 @@ def drill(
     An operator signs. Nothing is revoked and the release answers again at once; meanwhile clients see what they would
     see in earnest. The API key, with the scope generate, is read from SPICE_API_KEY.
     """
-    import httpx
+    try:
+        import httpx
 
-    from spice.serving.drill import drill as practise
+        from spice.serving.drill import drill as practise
+    except ModuleNotFoundError as error:
+        raise ConfigError(
+            f"A drill needs {error.name}, which is not installed: pip install 'spice-platform[serve]'"
+        ) from error
     from spice.store import open_store
 
     config = load_config(preset, file, sets, store)

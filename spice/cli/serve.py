@@ -19,6 +19,7 @@ from spice.cli.common import (
     emit,
     load_config,
 )
+from spice.errors import ConfigError
 
 serve = typer.Typer(
     help="Answer from the live release, with the OpenAI API; `spice serve keys` makes the keys for it.",
@@ -41,7 +42,12 @@ def run(
     """Answer from the live release until stopped."""
     if context.invoked_subcommand is not None:
         return
-    from spice.serving.server import serve as listen
+    try:
+        from spice.serving.server import serve as listen
+    except ModuleNotFoundError as error:
+        raise ConfigError(
+            f"The gateway needs {error.name}, which is not installed: pip install 'spice-platform[serve]'"
+        ) from error
     from spice.store import open_store
 
     short = {"host": host, "port": port}

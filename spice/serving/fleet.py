@@ -201,7 +201,8 @@ class Fleet:
 
     def _warm(self) -> list[str]:
         """Earlier releases to be kept at hand, the latest first."""
-        earlier = [ref for ref in reversed(self._permit.releases[:-1]) if ref not in self._spared]
+        passed_over = {*self._spared, self._config.canary}
+        earlier = [ref for ref in reversed(self._permit.releases[:-1]) if ref not in passed_over]
         return earlier[: self._config.keep_warm]
 
     def _has_room(self) -> bool:
