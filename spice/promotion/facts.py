@@ -1,6 +1,6 @@
 """What the gate policy is told: the facts about one candidate, validated and in one JSON shape.
 
-`python -m spice.promotion.facts` prints the JSON schema, for authors of their own policy.
+`spice gate schema` prints the JSON schema, for authors of their own policy.
 """
 
 from __future__ import annotations
@@ -114,5 +114,6 @@ def schema() -> dict[str, Any]:
     return GateFacts.model_json_schema()
 
 
-if __name__ == "__main__":
-    print(json.dumps(schema(), indent=2))
+def text() -> str:
+    """The schema as it stands in `docs/gate-facts.schema.json`."""
+    return json.dumps(schema(), indent=2) + "\n"

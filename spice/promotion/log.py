@@ -63,6 +63,10 @@ class ReleaseLog:
         """Hash of the last entry."""
         return self._ledger.head
 
+    def contains(self, head: str) -> bool:
+        """Whether an entry has that hash: a ledger that holds what once was its last entry was not cut before it."""
+        return head in self._ledger.hashes
+
     def catch_up(self) -> None:
         """Take in what others entered, and make sure that nothing was cut off the end."""
         pointer, _ = self._pointer()

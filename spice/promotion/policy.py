@@ -63,7 +63,7 @@ def evaluate(policy: Policy, facts: dict[str, JSON]) -> Answer:
     Raises:
         RefusedError: the policy is not valid Rego, crashes, hangs, or answers something else than a gate policy must.
     """
-    answer = _run(policy, facts)
+    answer = _run(policy, {"policy": policy.text, "facts": facts})
     if "error" in answer:
         raise RefusedError(f"The gate policy ({policy.source}) is not usable, so nothing passes: {answer['error']}")
     try:
@@ -76,12 +76,31 @@ def evaluate(policy: Policy, facts: dict[str, JSON]) -> Answer:
         ) from error
 
 
-def _run(policy: Policy, facts: dict[str, JSON]) -> dict[str, Any]:
+def test(policy: Policy, tests: Policy) -> dict[str, bool]:
+    """Run unit tests in Rego: package `gate_test` with `inputs` and, for each of them, a rule `test_<name>`.
+
+    Args:
+        policy: what is tested.
+        tests: the tests; `inputs.<name>` are the facts with which `test_<name>` must be true.
+
+    Returns:
+        By name, whether the test holds.
+
+    Raises:
+        RefusedError: one of the two is not valid Rego, crashes or hangs, or there are no tests.
+    """
+    answer = _run(policy, {"policy": policy.text, "tests": tests.text})
+    if "error" in answer:
+        raise RefusedError(f"The tests {tests.source} of {policy.source} cannot be run: {answer['error']}.")
+    return dict(answer["tests"])
+
+
+def _run(policy: Policy, given: dict[str, JSON]) -> dict[str, Any]:
     worker = Path(__file__).with_name("regoworker.py")
     try:
         done = subprocess.run(
             [sys.executable, "-I", str(worker)],
-            input=dumps({"policy": policy.text, "facts": facts}),
+            input=dumps(given),
             capture_output=True,
             timeout=_TIMEOUT,
             check=True,

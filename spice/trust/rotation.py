@@ -64,7 +64,9 @@ def rotate(store: ObjectStore, new: Signer, by: Signer, clock: Clock) -> PublicK
         return old
     keyring.require(by, None if by.name == new.name else "admin")
     generation = keyring.generations(new.name).index(old) + 2
-    record = old.model_copy(update={"public_key": new.public_key, "checkpoint_key": new.checkpoint_key})
+    record = PublicKey.model_validate(
+        {**old.model_dump(), "public_key": new.public_key, "checkpoint_key": new.checkpoint_key}
+    )
     write_record(store, keyring, record, by, generation)
     body = {"generation": generation, "fingerprint": record.fingerprint, "previous": old.fingerprint}
 

@@ -8,8 +8,8 @@ import pytest
 
 from spice.config import PromotionConfig
 from spice.errors import RefusedError
-from spice.promotion import policy, regoworker
-from spice.promotion.facts import GateFacts, schema
+from spice.promotion import gate, policy, regoworker
+from spice.promotion.facts import GateFacts, schema, text
 
 CLEAN = {"n_gram": 13, "items": 300, "testable": 290, "hits": 0, "share": 0.0}
 WHOLE = {"complete": True, "missing": []}
@@ -173,5 +173,37 @@ def test_text_from_outside_reaches_the_reasons_as_it_is() -> None:
     assert f"The candidate's origin is incomplete: {odd}." in policy.evaluate(policy.load(None), facts_of(case)).reasons
 
 
+def test_unit_tests_in_rego_hold() -> None:
+    results = policy.test(policy.load(None), policy.load(str(Path(__file__).with_name("policy_test.rego"))))
+    assert len(results) == 12
+    assert all(results.values()), results
+
+
+def test_unit_tests_in_rego_can_fail(tmp_path: Path) -> None:
+    tests = rules(
+        tmp_path,
+        'package gate_test\nimport rego.v1\ninputs := {"a": {}, "b": {}}\n'
+        'test_a if data.gate.outcome == "inconclusive"\ntest_b if data.gate.outcome == "pass"',
+    )
+    assert policy.test(policy.load(None), tests) == {"a": True, "b": False}
+    with pytest.raises(RefusedError, match="cannot be run"):
+        policy.test(policy.load(None), rules(tmp_path, "package other"))
+
+
+@pytest.mark.parametrize(("answer", "outcome"), [("pass", "pass"), ("fail", "fail"), ("inconclusive", "inconclusive")])
+def test_policies_beside_ours_must_pass_too(tmp_path: Path, answer: str, outcome: str) -> None:
+    path = tmp_path / "beside.rego"
+    path.write_text(f'package gate\nimport rego.v1\noutcome := "{answer}"\nreasons := ["beside"]')
+    config = PromotionConfig(policies=(str(path),))
+    facts = facts_of(CASES[0])
+    decision = gate.decide(GateFacts.model_validate({**facts, "settings": config.model_dump()}), config)
+    assert (decision.outcome, decision.reasons[-1]) == (outcome, "beside")
+    assert [(each.name, each.outcome) for each in decision.policies] == [("built-in", "pass"), ("beside.rego", answer)]
+    alone = gate.decide(GateFacts.model_validate(facts), PromotionConfig())
+    assert decision.policy_digest != alone.policy_digest
+
+
 def test_the_facts_have_a_documented_schema() -> None:
+    documented = Path(__file__).parents[2] / "docs" / "gate-facts.schema.json"
+    assert documented.read_text() == text(), "run: spice gate schema > docs/gate-facts.schema.json"
     assert set(schema()["required"]) == set(facts_of(CASES[0]))

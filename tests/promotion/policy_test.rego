@@ -1,0 +1,71 @@
+# Unit tests of the built-in gate policy: `spice gate test tests/promotion/policy_test.rego`. The engine formats no
+# integers as %f, and facts hold none where a fraction belongs; so these do not either.
+package gate_test
+
+import rego.v1
+
+passing := {
+	"candidate": "checkpoints/c",
+	"base": "checkpoints/b",
+	"suites": {
+		"cloze": {"n": 240, "clusters": 60, "difference": {"value": 0.1, "low": 0.05, "high": 0.2, "lower_bound": 0.06}},
+		"reasoning": {"n": 120, "clusters": 60, "difference": {"value": 0.001, "low": -0.04, "high": 0.04, "lower_bound": -0.03}},
+	},
+	"contamination": {"hits": 0, "items": 300, "testable": 290, "share": 0},
+	"health": {"failures": []},
+	"provenance": {"complete": true, "missing": []},
+	"settings": {"primary_suite": "cloze", "min_improvement": 0.001, "regression_margin": 0.05, "max_contamination": 0.001},
+}
+
+# Level by level: the engine's object.union replaces what is nested.
+with_suite(name, suite) := object.union(passing, {"suites": object.union(passing.suites, {name: suite})})
+
+cloze(difference, clusters) := with_suite("cloze", {"n": 240, "clusters": clusters, "difference": difference})
+
+reasoning(difference) := with_suite("reasoning", {"n": 120, "clusters": 60, "difference": difference})
+
+inputs := {
+	"better_passes": passing,
+	"chance_is_inconclusive": cloze({"value": 0.05, "low": -0.01, "high": 0.1, "lower_bound": 0.001}, 60),
+	"worse_fails": cloze({"value": -0.1, "low": -0.2, "high": -0.05, "lower_bound": -0.19}, 60),
+	"few_documents_are_inconclusive": cloze({"value": 0.1, "low": 0.05, "high": 0.2, "lower_bound": 0.06}, 9),
+	"a_real_loss_elsewhere_fails": reasoning({"value": -0.2, "low": -0.3, "high": -0.1, "lower_bound": -0.28}),
+	"a_possible_loss_is_inconclusive": reasoning({"value": 0.001, "low": -0.1, "high": 0.1, "lower_bound": -0.08}),
+	"leaked_items_fail": object.union(passing, {"contamination": {"hits": 3, "items": 300, "testable": 290, "share": 0.01}}),
+	"unmeasured_leaks_are_inconclusive": object.union(passing, {"contamination": {"hits": 0, "items": 300, "testable": 0, "share": 0}}),
+	"sick_training_fails": object.union(passing, {"health": {"failures": ["loss was not a finite number"]}}),
+	"no_origin_fails": object.union(passing, {"provenance": {"complete": false, "missing": []}}),
+	"nothing_new_fails": object.union(passing, {"candidate": "checkpoints/b"}),
+	"missing_facts_never_pass": {},
+}
+
+test_better_passes if {
+	data.gate.outcome == "pass"
+	count(data.gate.reasons) == 6
+}
+
+test_chance_is_inconclusive if data.gate.outcome == "inconclusive"
+
+test_worse_fails if data.gate.outcome == "fail"
+
+test_few_documents_are_inconclusive if data.gate.outcome == "inconclusive"
+
+test_a_real_loss_elsewhere_fails if data.gate.outcome == "fail"
+
+test_a_possible_loss_is_inconclusive if data.gate.outcome == "inconclusive"
+
+test_leaked_items_fail if data.gate.outcome == "fail"
+
+test_unmeasured_leaks_are_inconclusive if data.gate.outcome == "inconclusive"
+
+test_sick_training_fails if {
+	data.gate.outcome == "fail"
+	some reason in data.gate.reasons
+	contains(reason, "finite number")
+}
+
+test_no_origin_fails if data.gate.outcome == "fail"
+
+test_nothing_new_fails if data.gate.outcome == "fail"
+
+test_missing_facts_never_pass if data.gate.outcome != "pass"
