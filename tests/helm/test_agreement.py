@@ -72,9 +72,7 @@ def test_settings_of_the_examples_are_settings(render: Render, ci: str, tmp_path
     assert values.get("preset", "laptop") in presets()
 
 
-def test_containers_call_verbs_and_options_that_exist(
-    manifests: list[Manifest], pod_specs: PodSpecs
-) -> None:
+def test_containers_call_verbs_and_options_that_exist(manifests: list[Manifest], pod_specs: PodSpecs) -> None:
     calls = [
         (name, container["command"])
         for name, pod in pod_specs(manifests)

@@ -32,15 +32,18 @@ def test_lint_finds_nothing(ci: str) -> None:
 
 
 @pytest.mark.parametrize("version", VERSIONS)
-def test_kubernetes_accepts_every_object(manifests: list[Manifest], version: str, pod_specs: PodSpecs) -> None:
-    custom = {crd["spec"]["names"]["kind"] for crd in _crds().values()}
-    for each in manifests:
-        if each["kind"] not in custom:
-            kubernetes_validate.validate(each, version, strict=True)
-    for name, pod in pod_specs(manifests):
-        template = {"apiVersion": "v1", "kind": "PodTemplate", "metadata": {"name": "x"}, "template": dict(pod)}
-        template["template"].pop("apiVersion", None), template["template"].pop("kind", None)
-        kubernetes_validate.validate(template, version, strict=True), name
+def test_kubernetes_accepts_every_object(render: Render, pod_specs: PodSpecs, version: str) -> None:
+    custom = set(_crds())
+    checked = []
+    for each in (manifest for ci in CI for found in render(ci=ci).values() for manifest in found):
+        objects = [] if each["kind"] in custom else [each]
+        if each["kind"] == "ClusterTrainingRuntime":
+            objects = [_pod_template(pod) for _, pod in pod_specs([each])]
+        for one in objects:
+            if one not in checked:
+                kubernetes_validate.validate(one, version, strict=True)
+                checked.append(one)
+    assert len(checked) > 60
 
 
 def test_custom_resources_fit_their_definitions(render: Render) -> None:
@@ -116,6 +119,11 @@ def test_nothing_of_the_cluster_is_made_unless_asked_for(render: Render) -> None
         for path, manifests in render(ci=ci).items():
             for each in manifests:
                 assert each["metadata"].get("namespace") == "spice", path
+
+
+def _pod_template(pod: Manifest) -> Manifest:
+    """Pods inside custom resources, as an object that Kubernetes knows."""
+    return {"apiVersion": "v1", "kind": "PodTemplate", "metadata": {"name": "pod"}, "template": pod}
 
 
 def _crds() -> dict[str, Manifest]:
