@@ -15,8 +15,10 @@ RUN_ANNOTATION = "spice.platform/run"
 STAGE_LABEL = "spice.platform/stage"
 QUEUE_LABEL = "kueue.x-k8s.io/queue-name"
 
-# After SIGTERM the worker ends its iteration and stores its state, which takes minutes on a large model.
+# After SIGTERM the worker ends its iteration and stores its state, which takes minutes on a large model. torchrun would
+# kill it after 30 s.
 _GRACE_SECONDS = 900
+_SHUTDOWN_SECONDS = _GRACE_SECONDS - 60
 # The Trainer's name for the replicated job, and the container, that trains.
 _NODE = "node"
 
@@ -78,7 +80,7 @@ def _trainer(corpus: str, config: Config, run: str) -> dict[str, Any]:
     secret = credentials_secret("train")
     return {
         **({"image": settings.image} if settings.image else {}),
-        "command": ["torchrun", "-m", "spice.kubeflow.worker"],
+        "command": ["torchrun", "--shutdown-timeout", str(_SHUTDOWN_SECONDS), "-m", "spice.kubeflow.worker"],
         "args": [corpus, run, config.model_dump_json()],
         # The learner is one process; see docs/kubeflow.md.
         "numNodes": 1,

@@ -18,7 +18,7 @@ from types import FrameType
 
 from spice.config import Config
 from spice.errors import ClusterError, StoreError, TrainingError
-from spice.kubeflow.jobs import ExpiredError, Job, Jobs, Pod, TakenError
+from spice.kubeflow.jobs import ExpiredError, Job, Jobs, Manifest, Pod, TakenError
 from spice.kubeflow.launcher import Checkpoint, Progress, continued, has_begun
 from spice.kubeflow.manifest import job_name, manifest
 from spice.promotion.switch import require_disengaged
@@ -61,6 +61,8 @@ class TrainJobs:
         require_disengaged(store)
         if has_begun(store, run):
             config = continued(store, run, corpus, config)
+            if run_info(store, run).checkpoint is not None:
+                return _made(store, run)
         with _terminable():
             for attempt in range(config.kubeflow.restarts + 1):
                 ended = self._attempt(job_name(run, attempt), corpus, config, run, store, progress)
@@ -76,7 +78,7 @@ class TrainJobs:
         self, name: str, corpus: str, config: Config, run: str, store: ObjectStore, progress: Progress
     ) -> str | None:
         """Create one TrainJob and follow it: returns how the cluster interrupted it, `None` if it did its work."""
-        job = self._created(manifest(name, corpus, config, run, self._environ))
+        job = self._created(name, manifest(name, corpus, config, run, self._environ))
         if job is None:
             return f"a TrainJob {name} was left over"
         follower = _Follower(self._jobs, store, run, config.training.iterations, progress, self._say)
@@ -84,25 +86,23 @@ class TrainJobs:
             ended = self._followed(job, follower)
             if ended is None:
                 raise TrainingError(f"The TrainJob {name} was deleted by someone else. What was done is kept.")
+            failure = ended.condition("Failed")
+            if failure is None:
+                return None
             pods = self._jobs.pods(name)
         finally:
             self._clean_up(job)
-        failure = ended.condition("Failed")
-        if failure is None:
-            return None
         words = f"the TrainJob {name} failed: {failure.reason}: {failure.message}"
         if any(pod.disrupted for pod in pods):
             return words
         raise TrainingError(f"Training {run} failed in {name}. {_reason(pods, follower.last_lines) or words}")
 
-    def _created(self, wanted: dict[str, object]) -> Job | None:
+    def _created(self, name: str, wanted: Manifest) -> Job | None:
         """The TrainJob, perhaps one that an earlier process of this task left running; `None` if that has ended."""
         try:
             return self._jobs.create(wanted)
         except TakenError:
-            metadata = wanted["metadata"]
-            assert isinstance(metadata, dict)
-            found = self._jobs.get(str(metadata["name"]))
+            found = self._jobs.get(name)
             if found is None or found.deleting:
                 return None
             if found.finished:
@@ -113,14 +113,15 @@ class TrainJobs:
 
     def _followed(self, job: Job, follower: _Follower) -> Job | None:
         """The TrainJob once it has ended, `None` if it is gone."""
-        failures = 0
+        failures, stale = 0, False
         current: Job | None = job
         while current is not None and not current.finished:
             try:
-                current = self._next(current)
+                current = self._same(job) if stale else self._next(current)
+                stale = False
                 follower.look(current)
             except ExpiredError:
-                current = self._same(job)
+                stale = True
             except (ClusterError, StoreError) as error:
                 # The pod trains on meanwhile; a control plane that is being upgraded is no reason to end it.
                 failures += 1
@@ -130,8 +131,6 @@ class TrainJobs:
                 self._sleep(_WATCH_SECONDS)
             else:
                 failures = 0
-        if current is not None:
-            follower.look(current)
         return current
 
     def _next(self, job: Job) -> Job | None:

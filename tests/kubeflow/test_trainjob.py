@@ -242,6 +242,12 @@ def test_a_run_of_other_documents_is_not_gone_on_with(cluster: Any, train: Any, 
     assert cluster.created == []
 
 
+def test_a_run_that_is_trained_asks_for_no_gpu_again(cluster: Any, train: Any, plays: Any) -> None:
+    plays(3, trained=True)(cluster)
+    assert train() == MADE
+    assert cluster.created == []
+
+
 def test_a_trainjob_that_ends_well_without_a_checkpoint_is_no_success(cluster: Any, train: Any, plays: Any) -> None:
     cluster.steps = [plays(1), ends(NAME, COMPLETE)]
     with pytest.raises(TrainingError, match="another store"):
