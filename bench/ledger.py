@@ -48,8 +48,11 @@ def main() -> None:
             print(f"{len(used):>8} {subprocess.run(run, check=True, capture_output=True, text=True).stdout.rstrip()}")
 
 
-def build(store: FolderStore, count: int) -> None:
-    """A ledger like any other, written without flushing each entry to the disk, which would take minutes."""
+def build(store: FolderStore, count: int) -> Signer:
+    """A ledger like any other, written without flushing each entry to the disk, which would take minutes.
+
+    Returns the signer of the first key.
+    """
     people = [Signer(name, Ed25519PrivateKey.generate()) for name in ("root", "anna", "boris", "otto")]
     for person in people:
         register(store, person, ROLES, people[0])
@@ -70,6 +73,7 @@ def build(store: FolderStore, count: int) -> None:
         data = dumps({**content, "signature": signer.sign(KIND, content)})
         (store.root / key_of(number)).write_bytes(data)
         previous = digest(data)
+    return people[0]
 
 
 if __name__ == "__main__":

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import base64
-import binascii
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from spice.errors import RefusedError
 from spice.trust.signing import Signer
@@ -62,5 +61,5 @@ def unpack(envelope: object) -> Opened:
             signer=signature.keyid,
             signature=base64.b64decode(signature.sig, validate=True).hex(),
         )
-    except (ValidationError, binascii.Error) as error:
+    except ValueError as error:  # of pydantic or base64
         raise RefusedError("It is no DSSE envelope; it was changed, or written by another version.") from error

@@ -68,7 +68,7 @@ def own_signer(store: ObjectStore, name: str, folder: Path, clock: Clock) -> Sig
             signer = load_signer(name, folder) if path.exists() else create_signer(name, folder)
             enrol(store, signer, ROLES, clock)
             return signer
-        if root.name == LOCAL and path.exists():
+        if root.name == LOCAL and path.exists() and keyring.newest(name) == 1:
             enrol(store, load_signer(name, folder), ROLES, clock)  # completes an interrupted first use
     if root is None:
         raise RefusedError(
