@@ -34,6 +34,7 @@ def create_app(console: Console) -> FastAPI:
         openapi_url="/api/openapi.json",
         docs_url=None,
         redoc_url=None,
+        redirect_slashes=False,
     )
     app.state.console = console
     app.add_middleware(SecurityMiddleware, hosts=console.hosts, secure=console.secure)
