@@ -16,6 +16,7 @@ from spice.cli.common import (
     emit,
     load_config,
 )
+from spice.cli.remote import kubeflow_extra
 from spice.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -37,13 +38,17 @@ AccountOption = Annotated[
 
 @pipeline.command("compile")
 def compile_(
-    out: Annotated[Path, typer.Option("--out", metavar="FOLDER", help="Where to write.")] = Path("pipelines/compiled"),
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", metavar="FOLDER", help="Where to write; where they are committed if not given."),
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Compile the pipelines of the source tree to IR YAML."""
-    from spice.kubeflow import compiling
+    with kubeflow_extra():
+        from spice.kubeflow import compiling
 
-    written = compiling.compile_all(out)
+        written = compiling.compile_all(out)
     emit([str(path) for path in written], "\n".join(str(path) for path in written), as_json)
 
 
@@ -126,7 +131,8 @@ def status(
 
 
 def _service(host: str | None, preset: str, file: Path | None, sets: list[str] | None) -> Service:
-    from spice.kubeflow.service import Service
+    with kubeflow_extra():
+        from spice.kubeflow.service import Service
 
     given = [f"kubeflow.host={host}"] if host else []
     return Service(load_config(preset, file, [*(sets or []), *given]).kubeflow)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -102,6 +103,17 @@ def assignments(resolved: Resolved) -> list[str]:
     ]
 
 
+@contextmanager
+def kubeflow_extra() -> Iterator[None]:
+    """Say which package is missing where only the core is installed. Raises `ConfigError`."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        raise ConfigError(
+            f"Kubeflow needs {error.name}, which is not installed: pip install 'spice-platform[kubeflow]'"
+        ) from error
+
+
 def _reachable_store(resolved: Resolved) -> ObjectStore:
     from spice.store import open_store
 
@@ -115,7 +127,8 @@ def _reachable_store(resolved: Resolved) -> ObjectStore:
 
 
 def _submit(documents: str, name: str, run: str, key: str, preset: str, resolved: Resolved) -> Started:
-    from spice.kubeflow.service import Service
+    with kubeflow_extra():
+        from spice.kubeflow.service import Service
 
     kubeflow = resolved.config.kubeflow
     arguments = {

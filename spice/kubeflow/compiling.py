@@ -17,17 +17,19 @@ from spice.errors import ConfigError
 PIPELINES = ("selfplay", "promote", "rollback", "nightly", "compare", "drift")
 
 _ROOT = Path(__file__).parents[2]
+_COMPILED = _ROOT / "pipelines" / "compiled"
 _INSTALLED = Path(sysconfig.get_path("data")) / "share" / "spice" / "pipelines"
 
 
-def compile_all(out: Path, root: Path = _ROOT) -> list[Path]:
-    """Compile every pipeline of the source tree `root` into `<out>/<name>.yaml`.
+def compile_all(out: Path | None = None, root: Path = _ROOT) -> list[Path]:
+    """Compile every pipeline of the source tree `root` into `<out>/<name>.yaml`, by default where they are committed.
 
     Raises:
         ConfigError: `root` is no source tree; an installed package has the compiled pipelines only.
     """
     from kfp.compiler import Compiler
 
+    out = out or _COMPILED
     out.mkdir(parents=True, exist_ok=True)
     written = []
     for name in PIPELINES:
@@ -54,7 +56,7 @@ def compiled(folder: Path | None = None) -> Path:
     Raises:
         ConfigError: there is none.
     """
-    candidates = [folder] if folder else [_ROOT / "pipelines" / "compiled", _INSTALLED]
+    candidates = [folder] if folder else [_COMPILED, _INSTALLED]
     for candidate in candidates:
         if any(candidate.glob("*.yaml")):
             return candidate
