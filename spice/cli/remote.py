@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from spice.cli.resume import require_new, run_name
 from spice.errors import ConfigError
+from spice.trust.enrol import LOCAL
 
 if TYPE_CHECKING:
     from spice.cli.progress import Progress
@@ -139,8 +140,9 @@ def _submit(documents: str, name: str, run: str, key: str, preset: str, resolved
         "run": run,
         "launcher": kubeflow.launcher,
         "gpus": str(kubeflow.gpus),
-        "requester": key,
         "store": resolved.config.store.url,
+        # `local` is this machine's own key, which no pod has; the pipeline's default is the installation's.
+        **({"requester": key} if key != LOCAL else {}),
     }
     job = Service(kubeflow).submit("selfplay", arguments, run)
     return Started(run, job.id, job.page)

@@ -289,7 +289,6 @@ def test_a_run_on_kubeflow_takes_the_arguments_of_a_run_here(
         "run": "first",
         "launcher": "pod",
         "gpus": "1",
-        "requester": "local",
         "store": s3_store_config.url,
     }
 
