@@ -23,6 +23,7 @@ RecipeName = Literal[
     "random_reward",
 ]
 ChallengerReward = Literal["variance", "sample_variance", "threshold", "absolute_zero", "r_zero", "random"]
+AlarmAction = Literal["warn", "pause", "stop"]
 Estimator = Literal["drgrpo", "joint_mean", "group_mean", "reasoner_group_mean", "grpo", "reinforce_plus_plus"]
 
 
@@ -164,6 +165,9 @@ class RecipeConfig(Section):
     audit_tasks: int = Field(
         8, ge=0, description="tasks per iteration that the policy answers with the document, for the gold audit"
     )
+    choices_only_tasks: int = Field(
+        4, ge=0, description="tasks per iteration that the policy answers from the options alone, without the question"
+    )
 
 
 class RolloutConfig(Section):
@@ -207,6 +211,66 @@ class TrainingConfig(Section):
     )
 
 
+class HealthActions(Section):
+    """What happens when an alarm is raised: warn; pause (save, end, wait for --resume); stop (save, end for good)."""
+
+    valid_rate: AlarmAction = Field("warn", description="most of the Challenger's attempts are lost")
+    death_spiral: AlarmAction = Field("warn", description="the Challenger unlearns the form of a task")
+    entropy_collapse: AlarmAction = Field("warn", description="a role always says the same")
+    degenerate_groups: AlarmAction = Field("warn", description="nearly all tasks are solved always or never")
+    label_noise: AlarmAction = Field("warn", description="gold answers are wrong, says the audit or an oracle")
+    choices_only: AlarmAction = Field("warn", description="options give the answer away without the question")
+    letters: AlarmAction = Field("warn", description="one place among the options is preferred")
+    leak: AlarmAction = Field("warn", description="questions contain their answer")
+    copying: AlarmAction = Field("warn", description="questions are copied from the document")
+    repetition: AlarmAction = Field("warn", description="questions repeat earlier ones, or each other")
+    one_kind: AlarmAction = Field("warn", description="one answer or one kind of task is more than half of all")
+    length: AlarmAction = Field("warn", description="outputs grow, shrink, or are cut off")
+    unanswered: AlarmAction = Field("warn", description="answers have no box")
+    mismatch: AlarmAction = Field("warn", description="engine and learner disagree about the policy")
+    domination: AlarmAction = Field("warn", description="one role has nearly all of the update")
+
+
+class HealthConfig(Section):
+    """When a signal of training raises an alarm. What may be released is the gate's business."""
+
+    min_tasks: int = Field(8, ge=1, description="with fewer valid tasks in an iteration, their shares raise no alarm")
+    window: int = Field(5, ge=1, description="iterations that make the start of a run, and its recent past")
+    valid_rate: float = Field(0.2, description="alarm below this share of valid attempts")
+    valid_rate_drop: float = Field(0.2, description="alarm at a greater fall while the Challenger's entropy rises")
+    entropy_share: float = Field(0.25, description="alarm below this share of the entropy at the start")
+    zero_variance_share: float = Field(0.8, description="alarm above this share of tasks solved always or never")
+    audit_agree: float = Field(
+        0.5, description="alarm below this share of audited tasks whose gold answer is confirmed"
+    )
+    audit_drop: float = Field(0.2, description="alarm at a greater fall of that share since the start")
+    label_accuracy: float = Field(
+        0.8, description="alarm below this share of true gold answers, where there is an oracle"
+    )
+    choices_p: float = Field(1e-3, description="alarm when options alone give the answer beyond chance, at this p")
+    leak_share: float = Field(0.2, description="alarm above this share of questions that contain their answer")
+    near_duplicate_share: float = Field(0.5, description="alarm above this share of questions like earlier ones")
+    self_bleu: float = Field(0.8, description="alarm above this mean likeness of an iteration's questions")
+    dominant_share: float = Field(0.5, description="alarm when one answer or kind of task has a greater share")
+    letter_p: float = Field(1e-3, description="alarm when places among the options are uneven beyond chance, at this p")
+    truncated_share: float = Field(0.1, description="alarm above this share of a role's outputs cut off")
+    unanswered_share: float = Field(0.5, description="alarm above this share of answers without a box")
+    length_factor: float = Field(
+        3.0, gt=1.0, description="alarm when outputs are this much longer or shorter than at the start"
+    )
+    copied_run: float = Field(12.0, description="alarm above this mean longest run of copied words")
+    copied_coverage: float = Field(
+        0.9, description="alarm above this mean share of a question's words in copied runs of three or more"
+    )
+    compression_factor: float = Field(
+        1.5, description="alarm when questions compress this much better than at the start"
+    )
+    importance_ess: float = Field(0.8, description="alarm below this effective sample size, as a share of the tokens")
+    logprob_gap: float = Field(0.05, description="alarm above this mean difference of engine and learner, in nats")
+    role_share: float = Field(0.95, description="alarm when one role has a greater share of the update's weight")
+    actions: HealthActions = HealthActions()
+
+
 class EvaluationConfig(Section):
     """What candidate and base are measured on."""
 
@@ -239,6 +303,12 @@ class PromotionConfig(Section):
     )
     max_contamination: float = Field(
         0.0, ge=0.0, le=1.0, description="largest share of evaluation items found in training text"
+    )
+    min_label_accuracy: float = Field(
+        0.0,
+        ge=0.0,
+        le=1.0,
+        description="share of gold answers in training that audit or oracle must confirm; 0 asks none",
     )
     approvals: int = Field(1, ge=0, description="people who must approve, none of them the requester")
     approvers: tuple[str, ...] = Field((), description="only these people's approvals count; none: all approvers'")
@@ -373,6 +443,7 @@ class Config(Section):
     rollout: RolloutConfig = RolloutConfig()
     learner: LearnerConfig = LearnerConfig()
     training: TrainingConfig = TrainingConfig()
+    health: HealthConfig = HealthConfig()
     evaluation: EvaluationConfig = EvaluationConfig()
     promotion: PromotionConfig = PromotionConfig()
     serving: ServingConfig = ServingConfig()

@@ -50,6 +50,8 @@ class UpdateStats:
         logprob_gap_max: the largest of them.
         clipped_share: share of tokens whose ratio the clip cut off, last step.
         tokens: tokens run through the model in one step, shared prefixes once.
+        importance_ess: effective sample size of the tokens' importance weights before the first step, as a share of
+            their number, (sum w)^2 / (n sum w^2); 1 where engine and learner agree.
     """
 
     loss: float
@@ -58,6 +60,7 @@ class UpdateStats:
     logprob_gap_max: float
     clipped_share: float
     tokens: int
+    importance_ess: float = 1.0
 
 
 class Learner(Protocol):

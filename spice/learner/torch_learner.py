@@ -24,6 +24,7 @@ from spice.learner.lora import add_adapters, merged_weights
 from spice.learner.loss import policy_loss, sequence_weights, token_logprobs
 from spice.learner.trie import Packed, pack
 
+_LARGEST_LOG_RATIO = 50.0  # beyond it the sums of the weights would not be finite, and nothing more is said by them
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
 
@@ -82,7 +83,7 @@ class TorchLearner:
                 loss += float(part.detach())
                 clipped += int(cut.sum())
                 if step == 0:
-                    gaps.append((logprobs.detach() - old).abs())
+                    gaps.append(logprobs.detach() - old)
             norm = torch.nn.utils.clip_grad_norm_(self._masters.values(), self._config.max_grad_norm)
             if not torch.isfinite(norm):
                 raise TrainingError(
@@ -91,7 +92,8 @@ class TorchLearner:
                 )
             self._optimizer.step()
             self._publish()
-        gap = torch.cat(gaps)
+        difference = torch.cat(gaps)
+        gap, importance = difference.abs(), difference.double().clamp_max(_LARGEST_LOG_RATIO).exp()
         return UpdateStats(
             loss=loss,
             grad_norm=float(norm),
@@ -99,6 +101,7 @@ class TorchLearner:
             logprob_gap_max=float(gap.max()),
             clipped_share=clipped / count,
             tokens=sum(len(p.tokens) for p in packs),
+            importance_ess=float(importance.sum() ** 2 / (len(importance) * (importance**2).sum())),
         )
 
     def logprobs(self, trajectories: Sequence[Trajectory]) -> list[torch.Tensor]:

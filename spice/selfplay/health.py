@@ -12,19 +12,23 @@ import re
 from collections import Counter
 from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
+from itertools import permutations
 from statistics import fmean
 
 from scipy import stats
 
 from spice.selfplay.answers import choose, normalise
 from spice.selfplay.archive import QuestionArchive
-from spice.selfplay.similarity import compression_ratio, distinct_n, extraction
+from spice.selfplay.repetition import bleu
+from spice.selfplay.similarity import compression_ratio, distinct_n, extraction, split_words
 from spice.selfplay.types import Task
 
 Signals = dict[str, float]
 
 # Below this expected count per letter the chi-square distribution is no good approximation.
 _MIN_EXPECTED = 5
+# 16 questions make 240 pairs, which cost a few milliseconds and estimate the mean well enough.
+_SELF_BLEU_SAMPLE = 16
 _SUBJECT = re.compile(r"(?:\s[\"“'‘]?[A-Z0-9][\w.,'’-]*)+")
 
 
@@ -59,6 +63,10 @@ class Attempt:
         truncated: the output was cut off.
         entropy: mean over its tokens of the policy's entropy, in nats.
         answers: the Reasoner's answers, empty if the attempt was invalid.
+        kind: of task, where the recipe or the template has several.
+        audited: whether the policy, shown the document, gave the gold answer; `None` if it was not asked.
+        guessed: whether it gave the gold answer from the options alone; likewise.
+        gold_right: whether an oracle finds the gold answer true; likewise.
     """
 
     document: str
@@ -68,6 +76,10 @@ class Attempt:
     truncated: bool
     entropy: float
     answers: tuple[Answer, ...] = ()
+    kind: str = ""
+    audited: bool | None = None
+    guessed: bool | None = None
+    gold_right: bool | None = None
 
 
 def assess(attempts: Sequence[Attempt], archive: QuestionArchive) -> Signals:
@@ -101,7 +113,7 @@ def assess(attempts: Sequence[Attempt], archive: QuestionArchive) -> Signals:
     if posed:
         signals |= _difficulty(posed) | _diversity([task for _, task in posed], archive) | _copying(posed)
         signals["leak_share"] = fmean(not attempt.unleaked for attempt, _ in posed)
-        signals |= _letters(posed)
+        signals |= _letters(posed) | _labels(posed)
     archive.add([task.question for _, task in posed])
     return signals
 
@@ -121,6 +133,7 @@ def _diversity(tasks: Sequence[Task], archive: QuestionArchive) -> Signals:
     return {
         "distinct_2": distinct_n(questions, 2),
         "compression_ratio": compression_ratio(questions),
+        "self_bleu": _self_bleu(questions[:_SELF_BLEU_SAMPLE]),
         "near_duplicate_share": fmean(archive.seen(question) for question in questions),
         "dominant_answer_share": _dominant_share(normalise(task.answer) for task in tasks),
         "dominant_question_share": _dominant_share(_pattern(question) for question in questions),
@@ -134,7 +147,36 @@ def _copying(posed: Sequence[tuple[Attempt, Task]]) -> Signals:
         "copied_run_max": float(max(extraction.longest for extraction in extractions)),
         "extractive_coverage": fmean(extraction.coverage for extraction in extractions),
         "extractive_density": fmean(extraction.density for extraction in extractions),
+        "copied_coverage": fmean(extraction.copied for extraction in extractions),
     }
+
+
+def _labels(posed: Sequence[tuple[Attempt, Task]]) -> Signals:
+    """Counts, so that those of several iterations can be added up, and what they say of this one."""
+    signals: Signals = {}
+    for name, field in (("audit", "audited"), ("choices_only", "guessed"), ("oracle", "gold_right")):
+        flags = [flag for attempt, _ in posed if (flag := getattr(attempt, field)) is not None]
+        if flags:
+            signals |= {f"{name}_n": float(len(flags)), f"{name}_right": float(sum(flags))}
+    if audited := [attempt for attempt, _ in posed if attempt.audited is not None]:
+        # With the document it is solved, without it never: no gold answer to learn from, however right it is.
+        signals["document_only_share"] = fmean(
+            bool(one.audited) and not any(answer.correct for answer in one.answers) for one in audited
+        )
+    if guessed := [task for attempt, task in posed if attempt.guessed is not None]:
+        signals["choices_only_chance"] = fmean(1 / len(task.options) for task in guessed)
+        signals["choices_only_accuracy"] = signals["choices_only_right"] / signals["choices_only_n"]
+    kinds = [attempt.kind for attempt, _ in posed if attempt.kind]
+    if kinds:
+        signals["dominant_kind_share"] = _dominant_share(kinds)
+    return signals
+
+
+def _self_bleu(questions: Sequence[str]) -> float:
+    """Mean BLEU of all ordered pairs of questions, 0 for fewer than two."""
+    words = [split_words(question) for question in questions]
+    scores = [bleu(one, other) for one, other in permutations(words, 2)]
+    return fmean(scores) if scores else 0.0
 
 
 def _letters(posed: Sequence[tuple[Attempt, Task]]) -> Signals:

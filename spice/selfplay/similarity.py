@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from spice.selfplay.answers import fold
 
+_COPIED_RUN = 3
 _WORD = re.compile(r"\w+")
 
 
@@ -20,11 +21,14 @@ class Extraction(NamedTuple):
         longest: words of the longest common run.
         coverage: share of the words that lie in a common run, in [0, 1].
         density: mean length of the run that a word lies in, in words, 0 outside of runs.
+        copied: share of the words that lie in a common run of at least three words: coverage without the words
+            that any two texts share.
     """
 
     longest: int
     coverage: float
     density: float
+    copied: float = 0.0
 
 
 def extraction(text: str, document: str) -> Extraction:
@@ -44,7 +48,12 @@ def extraction(text: str, document: str) -> Extraction:
         start += max(run, 1)
     if not words:
         return Extraction(0, 0.0, 0.0)
-    return Extraction(max(runs), sum(runs) / len(words), sum(run * run for run in runs) / len(words))
+    return Extraction(
+        max(runs),
+        sum(runs) / len(words),
+        sum(run * run for run in runs) / len(words),
+        sum(run for run in runs if run >= _COPIED_RUN) / len(words),
+    )
 
 
 def distinct_n(texts: Sequence[str], n: int) -> float:

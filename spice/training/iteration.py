@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import random
 import time
+from collections import Counter
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, replace
 
@@ -116,6 +117,7 @@ def iterate(
         if chosen is not None:
             group[chosen].trained = True
     _audit(played, players, recipe.audit_tasks)
+    _guess(played, players, recipe.choices_only_tasks)
     if oracle:
         _ask_oracle(played, players, oracle)
     watch.lap("audit")
@@ -124,7 +126,7 @@ def iterate(
     update = _learn(lessons, engine, learner, challenger, recipe.updates_per_iteration)
     watch.lap("update")
     skipped = sum(not any(one.answers for one in group) for group in groups)
-    return Outcome(iteration, played, skipped, update, watch.seconds)
+    return Outcome(iteration, played, skipped, update, watch.seconds, _challenger_share(lessons, recipe))
 
 
 def trajectories(
@@ -196,6 +198,30 @@ def _audit(played: Sequence[Played], players: Players, limit: int) -> None:
     if tasks:
         for one, answers in zip(audited, players.audit(tasks), strict=True):
             one.audit = answers
+
+
+def _guess(played: Sequence[Played], players: Players, limit: int) -> None:
+    """Let the policy answer some of the multiple-choice tasks without their question."""
+    chosen = [
+        (one, one.attempt.task) for one in played if one.trained and one.attempt.task and one.attempt.task.options
+    ]
+    if chosen := chosen[:limit]:
+        for (one, _), answers in zip(chosen, players.guess([task for _, task in chosen]), strict=True):
+            one.guess = answers
+
+
+def _challenger_share(lessons: Sequence[Trajectory], recipe: RecipeConfig) -> float | None:
+    """The Challenger's share of the summed size of the terms of the loss, before the policy's own gradients.
+
+    A gradient norm for each role would cost a second backward pass.
+    """
+    weight = dict.fromkeys(("challenger", "reasoner"), 0.0)
+    budgets = {"challenger": recipe.challenger_tokens, "reasoner": recipe.reasoner_tokens}
+    counts = Counter(lesson.role for lesson in lessons)
+    for lesson in lessons:
+        weight[lesson.role] += abs(lesson.advantage) * len(lesson.tokens) / budgets[lesson.role] / counts[lesson.role]
+    total = sum(weight.values())
+    return weight["challenger"] / total if total and len(counts) == 2 else None
 
 
 def _ask_oracle(played: Sequence[Played], players: Players, oracle: Oracle) -> None:

@@ -24,6 +24,7 @@ from spice.store.base import ObjectStore
 from spice.store.canonical import JSON
 from spice.text.spans import SpanIndex
 from spice.training.checkpoints import Pointer, State, restore, store_base, store_checkpoint
+from spice.training.halting import STOPPED, HaltedError, halting, refuse_stopped
 from spice.training.iteration import Pose, iterate
 from spice.training.play import Players
 from spice.training.posing import given_questions, keep_questions, kept_questions, read_questions
@@ -93,7 +94,8 @@ def train(
     Raises:
         ConfigError: the recipe lacks a field that it needs.
         TrainingError: the run exists already, cannot be resumed, or was taken over by another process.
-        RefusedError: `permitted` said no; everything done so far was saved first.
+        RefusedError: `permitted` said no, or an alarm was raised whose action is to pause or to stop; everything
+            done so far was saved first.
         KeyboardInterrupt: Ctrl-C or SIGTERM; everything done so far was saved first.
     """
     permitted()
@@ -115,13 +117,16 @@ def train(
             while done < total:
                 note = table.play(done + 1)
                 done += 1
-                refusal = _refusal(permitted)
+                refusal = _refusal(permitted) or table.halt(done)
                 due = done % config.training.checkpoint_every == 0 or done == total
                 if due:
                     checkpoints = (*checkpoints, (done, table.checkpoint(done, base, corpus)))
                 if due or refusal or stopper.wanted:
                     pointer.advance(table.learners, done, checkpoints)
                 progress(done, total, "train", note)
+                if isinstance(refusal, HaltedError) and (done < total or refusal.status == STOPPED):
+                    update_run(store, run, status=refusal.status)
+                    raise refusal
                 if refusal and done < total:
                     raise refusal
                 if stopper.wanted and done < total:
@@ -177,7 +182,7 @@ class _Table:
         self._challenger = open_seat(base_folder, config, store, sit)
         self.learners = Learners(self._learner, self._challenger.learner if self._challenger else None)
         self._pose = self._other_source(executor, state)
-        self.recorder = Recorder(store, run)
+        self.recorder = Recorder(store, run, config.health)
         if state:
             restore(store, state, self.learners)
             self._engine.update_weights(self._learner.weights())
@@ -205,6 +210,10 @@ class _Table:
         words += f", pass {rate:.2f}" if rate is not None else ""
         words += f", challenger {reward:+.2f}" if reward is not None else ""
         return words + (f", {len(found['warnings'])} warnings" if found["warnings"] else "")
+
+    def halt(self, iteration: int) -> HaltedError | None:
+        """Why the run must not go on by itself after its last iteration, if an alarm says so."""
+        return halting(self.recorder.raised, self._config.health, self._run, iteration)
 
     def _other_source(self, executor: Executor, state: State | None) -> Pose | None:
         """What poses the tasks, or `None` if they come from the corpus or from nothing."""
@@ -249,6 +258,7 @@ def _begin(store: ObjectStore, corpus: str, base: str, config: Config, run: str,
     """Enter a new run in the store, or take over an old one where it stands."""
     info = {"status": "training", "corpus": corpus, "base": base, "code": code_version()}
     if resume:
+        refuse_stopped(store, run)
         pointer = Pointer(store, run)
         if pointer.state and pointer.state.checkpoints[0][1] != base:
             raise TrainingError(

@@ -26,6 +26,7 @@ from spice.text.spans import SpanIndex
 
 Seeds = Callable[..., int]
 _OPTIONS = 4
+_BLIND_QUESTION = "Which of the options is right?"
 
 
 @dataclass(frozen=True)
@@ -182,6 +183,13 @@ class Players:
         ]
         requests = [self._request(prompt, 1, 0.0, 0) for prompt in prompts]
         return self._judged(len(tasks), [(i, task) for i, (task, _) in enumerate(tasks)], requests)
+
+    def guess(self, tasks: Sequence[Task]) -> list[Answers]:
+        """Answer each multiple-choice task once, greedily, from its options alone: do they give the answer away?"""
+        blind = [replace(task, question=_BLIND_QUESTION) for task in tasks]
+        prompts = [render(self._tokenizer, reasoner_messages(task, self._recipe)) for task in blind]
+        requests = [self._request(prompt, 1, 0.0, 0) for prompt in prompts]
+        return self._judged(len(tasks), list(enumerate(tasks)), requests)
 
     def rejudge(self, answers: Answers, gold: str) -> Answers:
         """The same answers, judged as if `gold` were the gold answer."""

@@ -33,6 +33,7 @@ class Played:
         trained: whether the Reasoner learns from these answers.
         answer_rewards: what each of the answers earned.
         audit: the policy's answer with the document, where it was audited.
+        guess: the policy's answer from the options alone, where it was asked for one.
         oracle: an oracle's grade, where there is an oracle and it can tell.
     """
 
@@ -42,15 +43,26 @@ class Played:
     trained: bool = False
     answer_rewards: Sequence[float] = ()
     audit: Answers | None = None
+    guess: Answers | None = None
     oracle: Grade | None = None
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """One iteration's record: everything posed and answered, what the update did, and seconds by phase."""
+    """One iteration's record.
+
+    Attributes:
+        iteration: its number.
+        played: everything that was posed and answered.
+        skipped_documents: documents about which no valid task was posed.
+        update: what the update did.
+        seconds: by phase.
+        challenger_share: the Challenger's share of the update's weight, `None` if one role learned alone.
+    """
 
     iteration: int
     played: list[Played]
     skipped_documents: int
     update: UpdateStats
     seconds: dict[str, float]
+    challenger_share: float | None = None

@@ -16,8 +16,10 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from spice.config import HealthConfig
 from spice.errors import TrainingError
 from spice.selfplay import alarms, health
+from spice.selfplay.alarms import Alarm
 from spice.selfplay.archive import QuestionArchive
 from spice.store.base import ObjectStore
 from spice.training.played import Outcome, Played
@@ -57,9 +59,18 @@ _SCHEMA = pa.schema(
 class Recorder:
     """Writes one run's iterations, and remembers what the health signals compare with."""
 
-    def __init__(self, store: ObjectStore, run: str) -> None:
+    def __init__(self, store: ObjectStore, run: str, limits: HealthConfig | None = None) -> None:
+        """Begin with an empty memory.
+
+        Args:
+            store: where to.
+            run: the run's name.
+            limits: when a signal raises an alarm.
+        """
         self._store = store
         self._run = run
+        self._limits = limits or HealthConfig()
+        self.raised: list[list[Alarm]] = []
         self._archive = QuestionArchive()
         self._history: list[dict[str, float]] = []
 
@@ -72,7 +83,9 @@ class Recorder:
         for n in range(1, iterations + 1):
             key = self._key("iterations", n, "json")
             try:
-                signals = json.loads(self._store.get(key))["health"]
+                found = json.loads(self._store.get(key))
+                signals = found["health"]
+                self.raised.append([Alarm(name, "") for name in found.get("alarms", [])])
                 self._history.append({name: value for name, value in signals.items() if value is not None})
                 key = self._key("tasks", n, "parquet")
                 table = pq.read_table(
@@ -88,8 +101,11 @@ class Recorder:
     def write(self, outcome: Outcome) -> dict[str, Any]:
         """Store an iteration's tasks, then its metrics; returns the metrics."""
         signals = health.assess([_health_attempt(one) for one in outcome.played], self._archive)
-        found = metrics(outcome, signals, alarms.warnings(signals, self._history))
+        signals |= _update_signals(outcome)
+        raised = alarms.alarms(signals, self._history, self._limits)
+        found = metrics(outcome, signals, raised)
         self._history.append(signals)
+        self.raised.append(raised)
         buffer = io.BytesIO()
         rows = [_row(outcome.iteration, one) for one in outcome.played]
         pq.write_table(pa.Table.from_pylist(rows, schema=_SCHEMA), buffer)
@@ -112,7 +128,7 @@ def tasks_key(run: str, iteration: int) -> str:
     return _key(run, "tasks", iteration, "parquet")
 
 
-def metrics(outcome: Outcome, signals: dict[str, float], warnings: Sequence[str]) -> dict[str, Any]:
+def metrics(outcome: Outcome, signals: dict[str, float], raised: Sequence[Alarm]) -> dict[str, Any]:
     """An iteration's figures by role. Rates are shares in [0, 1], entropies nats per token, `None` where undefined."""
     played = outcome.played
     valid = [one for one in played if one.answers]
@@ -152,17 +168,35 @@ def metrics(outcome: Outcome, signals: dict[str, float], warnings: Sequence[str]
         },
         "generated_tokens": _generated(outcome),
         "health": signals,
-        "warnings": list(warnings),
+        "warnings": [alarm.sentence for alarm in raised],
+        "alarms": sorted({alarm.name for alarm in raised}),
         "learner": {
             "loss": update.loss,
             "grad_norm": update.grad_norm,
             "logprob_gap_mean": update.logprob_gap_mean,
             "logprob_gap_max": update.logprob_gap_max,
             "clipped_share": update.clipped_share,
+            "importance_ess": update.importance_ess,
             "tokens": update.tokens,
         },
         "seconds": {**outcome.seconds, "total": sum(outcome.seconds.values())},
     }
+
+
+def _update_signals(outcome: Outcome) -> dict[str, float]:
+    """What the update says of health: nothing if there was none."""
+    update = outcome.update
+    if not update.tokens:
+        return {}
+    signals = {
+        "importance_ess": update.importance_ess,
+        "logprob_gap_mean": update.logprob_gap_mean,
+        "logprob_gap_max": update.logprob_gap_max,
+        "grad_norm": update.grad_norm,
+    }
+    if outcome.challenger_share is not None:
+        signals["challenger_update_share"] = outcome.challenger_share
+    return signals
 
 
 def _health_attempt(one: Played) -> health.Attempt:
@@ -185,6 +219,10 @@ def _health_attempt(one: Played) -> health.Attempt:
         truncated=attempt.completion is not None and attempt.completion.finish == "length",
         entropy=float(attempt.completion.entropies.mean()) if attempt.completion else 0.0,
         answers=answers,
+        kind=attempt.kind,
+        audited=one.audit.correct[0] if one.audit else None,
+        guessed=one.guess.correct[0] if one.guess else None,
+        gold_right=one.oracle.gold_right if one.oracle else None,
     )
 
 

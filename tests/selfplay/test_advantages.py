@@ -56,3 +56,43 @@ def test_the_reasoner_by_task_and_the_challenger_by_batch():
         *(Move("reasoner", task, "", reward) for task, reward in ((0, 1.0), (0, 0.0), (1, 0.0), (1, 0.0))),
     ]
     assert advantages(moves, "reasoner_group_mean").tolist() == [0.5, 0.0, -0.5, 0.5, -0.5, 0.0, 0.0]
+
+
+MOVES = [
+    Move("challenger", "p", "deduction", 1.0),
+    Move("challenger", "p", "induction", 0.0),
+    Move("reasoner", 1, "deduction", 1.0),
+    Move("reasoner", 1, "deduction", 0.0),
+    Move("reasoner", 2, "induction", 1.0),
+    Move("reasoner", 2, "deduction", 1.0),
+]
+
+
+@pytest.mark.parametrize(
+    ("estimator", "expected"),
+    [
+        # Means: challenger 1/2, reasoner 3/4.
+        ("drgrpo", [0.5, -0.5, 0.25, -0.75, 0.25, 0.25]),
+        # Mean of all six: 2/3.
+        ("joint_mean", [1 / 3, -2 / 3, 1 / 3, -2 / 3, 1 / 3, 1 / 3]),
+        # Groups p, 1 and 2 with means 1/2, 1/2 and 1.
+        ("group_mean", [0.5, -0.5, 0.5, -0.5, 0.0, 0.0]),
+        # The same over standard deviations of 1/2, 1/2 and 0.
+        ("grpo", [1.0, -1.0, 1.0, -1.0, 0.0, 0.0]),
+        # Alone of role and kind: the challenger's two and the fifth. The others: mean 2/3, deviation sqrt(2)/3.
+        ("reinforce_plus_plus", [0.0, 0.0, 0.70711, -1.41421, 0.0, 0.70711]),
+    ],
+)
+def test_estimators_by_hand(estimator, expected):
+    np.testing.assert_allclose(advantages(MOVES, estimator), expected, atol=1e-5)
+
+
+def test_drgrpo_of_moves_is_that_of_each_role_alone():
+    for role in ("challenger", "reasoner"):
+        alone = drgrpo_advantages([move.reward for move in MOVES if move.role == role])
+        among = [a for a, move in zip(advantages(MOVES, "drgrpo"), MOVES, strict=True) if move.role == role]
+        assert among == alone.tolist()
+
+
+def test_no_moves_no_advantages():
+    assert advantages([], "grpo").shape == (0,)

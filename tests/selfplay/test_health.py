@@ -1,6 +1,7 @@
 import pytest
 
-from spice.selfplay.alarms import Thresholds, warnings
+from spice.config import HealthConfig
+from spice.selfplay.alarms import alarms, warnings
 from spice.selfplay.archive import QuestionArchive
 from spice.selfplay.health import Answer, Attempt, assess
 from spice.selfplay.types import Task
@@ -54,10 +55,11 @@ def test_signals_of_a_small_iteration_by_hand():
         "copied_run_max": 5,
         "extractive_coverage": (1 / 5 + 5 / 6 + 0) / 3,
         "extractive_density": (1 / 5 + 25 / 6 + 0) / 3,
+        "copied_coverage": (0 + 5 / 6 + 0) / 3,  # single common words are not copied
         "leak_share": 1 / 3,
     }
     assert {name: signals[name] for name in expected} == pytest.approx(expected)
-    assert set(signals) == {*expected, "compression_ratio"}
+    assert set(signals) == {*expected, "compression_ratio", "self_bleu"}
 
 
 def test_nothing_is_said_of_what_is_not_there():
@@ -157,6 +159,15 @@ def test_a_healthy_iteration_raises_no_alarm():
         ({"reasoner_tokens": 100.0}, "reasoner's outputs are 5.00 times"),
         ({"challenger_tokens": 12.0}, "challenger's outputs are 0.20 times"),
         ({"compression_ratio": 4.0}, "compress"),
+        ({"self_bleu": 0.9}, "likeness"),
+        ({"copied_coverage": 0.95}, "copied in runs"),
+        ({"dominant_kind_share": 0.6}, "of one kind"),
+        ({"importance_ess": 0.5}, "effective sample size"),
+        ({"logprob_gap_mean": 0.2}, "nats a token"),
+        ({"challenger_update_share": 0.01}, "the reasoner has 99%"),
+        ({"oracle_n": 20.0, "oracle_right": 14.0}, "oracle finds 70%"),
+        ({"audit_n": 20.0, "audit_right": 9.0}, "audit confirms 45%"),
+        ({"choices_only_n": 20.0, "choices_only_right": 15.0}, "without the question"),
     ],
 )
 def test_each_failure_raises_its_own_alarm(change, word):
@@ -186,4 +197,37 @@ def test_shares_of_a_handful_of_tasks_raise_no_alarm():
     handful = HEALTHY | {"tasks": 3.0, "dominant_answer_share": 0.67}
 
     assert warnings(handful, []) == []
-    assert warnings(handful, [], Thresholds(min_tasks=3)) != []
+    assert warnings(handful, [], HealthConfig(min_tasks=3)) != []
+
+
+def test_few_audits_are_added_up_over_iterations():
+    weak = HEALTHY | {"audit_n": 4.0, "audit_right": 1.0}
+
+    assert warnings(weak, [weak] * 3) == []
+    assert any("audit confirms 25% of the gold answers" in warning for warning in warnings(weak, [weak] * 9))
+
+
+def test_a_falling_audit_is_noticed_above_its_limit():
+    good, worse = ({"audit_n": 10.0, "audit_right": right} for right in (9.0, 6.0))
+
+    assert warnings(good, [good] * 30) == []
+    assert any("at the start 90%" in warning for warning in warnings(worse, [good] * 20 + [worse] * 9))
+
+
+def test_a_threshold_is_a_setting():
+    assert warnings(HEALTHY, [], HealthConfig(valid_rate=0.9)) != []
+
+
+def test_every_alarm_has_an_action():
+    from spice.config import HealthActions
+
+    broken = {
+        "tasks": 64.0, "valid_rate": 0.1, "reasoner_truncated_share": 1.0, "unanswered_share": 1.0,
+        "zero_variance_share": 1.0, "leak_share": 1.0, "near_duplicate_share": 1.0, "dominant_kind_share": 1.0,
+        "copied_run_mean": 99.0, "gold_letter_p": 0.0, "importance_ess": 0.0, "challenger_update_share": 1.0,
+        "oracle_n": 20.0, "choices_only_n": 20.0, "choices_only_right": 20.0, "challenger_entropy": 9.0,
+    }  # fmt: skip
+    raised = {alarm.name for alarm in alarms(broken, [{"valid_rate": 0.9, "challenger_entropy": 1.0}] * 5)}
+    raised |= {alarm.name for alarm in alarms({"reasoner_entropy": 0.1}, [{"reasoner_entropy": 1.0}] * 5)}
+
+    assert raised == set(HealthActions.model_fields)

@@ -3,7 +3,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spice.selfplay.rewards import challenger_reward, reasoner_rewards, variance_reward
+from spice.selfplay.rewards import (
+    challenger_reward,
+    composite_rewards,
+    reasoner_rewards,
+    task_reward,
+    variance_reward,
+    without_repetition,
+)
+from spice.selfplay.types import Verdict
 
 
 @pytest.mark.parametrize(
@@ -45,3 +53,35 @@ def test_valid_attempt_without_answers_is_refused():
 
 def test_reasoner_is_paid_for_right_answers_only():
     assert reasoner_rewards([True, False, True]).tolist() == [1.0, 0.0, 1.0]
+
+
+@pytest.mark.parametrize(
+    ("kind", "by_right_of_four"),
+    [
+        ("threshold", [0, 1, 1, 1, 0]),
+        ("absolute_zero", [0, 3 / 4, 1 / 2, 1 / 4, 0]),  # Zhao et al., 2025: 0 for a rate of 0 or 1, else 1 - rate
+        ("r_zero", [0, 1 / 2, 1, 1 / 2, 0]),  # Huang et al., 2025: 1 - 2 |p - 1/2|
+        # p (1 - p) 4/3 is 0, 1/4, 1/3, 1/4, 0: the bell's top moves to one and three of four.
+        ("sample_variance", [0.04394, 1.0, np.exp(-((1 / 12) ** 2) / 0.02), 1.0, 0.04394]),
+        ("variance", [0.04394, np.exp(-((1 / 16) ** 2) / 0.02), 1.0, np.exp(-((1 / 16) ** 2) / 0.02), 0.04394]),
+    ],
+)
+def test_rewards_of_the_rivals_by_hand(kind, by_right_of_four):
+    paid = [challenger_reward([True] * right + [False] * (4 - right), kind=kind) for right in range(5)]
+
+    assert paid == pytest.approx(by_right_of_four, abs=1e-5)
+
+
+@given(st.sampled_from(["variance", "sample_variance", "threshold", "absolute_zero", "r_zero"]), st.integers(0, 8))
+def test_no_reward_of_a_valid_task_leaves_the_unit_interval(kind, right):
+    assert 0.0 <= task_reward(kind, right / 8, 8) <= 1.0
+
+
+def test_absolute_zero_pays_wrong_answers_less_than_none_and_unreadable_ones_least():
+    verdicts = [Verdict(True, "4"), Verdict(False, "5"), Verdict(False, None)]
+
+    assert composite_rewards(verdicts).tolist() == [1.0, -0.5, -1.0]
+
+
+def test_a_repetition_penalty_takes_nothing_below_zero():
+    assert without_repetition([1.0, 0.5, 0.1], [0.25, 0.25, 0.25]) == [0.75, 0.25, 0.0]

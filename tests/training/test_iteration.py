@@ -68,10 +68,14 @@ def test_no_reasoner_prompt_holds_a_passage_of_any_document(game, table):
                 by_role["reasoner"].update(one.answers.prompts)
             if one.audit:
                 by_role["audit"].update(one.audit.prompts)
-    assert by_role["challenger"] and by_role["reasoner"] and by_role["audit"]
+            if one.guess:
+                assert one.attempt.task.question not in table.tokenizer.decode(one.guess.prompts[0])
+                by_role["guess"].update(one.guess.prompts)
+    assert all(by_role[role] for role in ("challenger", "reasoner", "audit", "guess"))
     # Every request is accounted for, so there is no other way for a document to reach the Reasoner.
     assert {request.prompt for request in game.requests} == set().union(*by_role.values())
     assert not by_role["reasoner"] & (by_role["challenger"] | by_role["audit"])
+    assert not any(runs(table.tokenizer.decode(prompt)) & passages for prompt in by_role["guess"])
     for role in ("challenger", "audit"):
         for prompt in by_role[role]:
             assert any(document.text in table.tokenizer.decode(prompt) for document in table.documents)
