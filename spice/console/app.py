@@ -16,7 +16,7 @@ from spice.console.context import Console
 from spice.console.draw import problem, style
 from spice.console.records import Problem
 from spice.console.security import HEALTH, SecurityMiddleware
-from spice.console.web import headers_of, status_of, visit
+from spice.console.web import headers_of, status_of, visit, visit_by_anybody
 from spice.errors import SpiceError
 
 _ABOUT = """Reads everything that the pages of the console show. Nothing needs a login except actions.
@@ -80,7 +80,11 @@ def _answer(request: Request, status: int, message: str, headers: dict[str, str]
     if request.url.path.startswith("/api/"):
         content = Problem(error=_NAMES.get(status, "failed"), message=message).model_dump()
         return JSONResponse(content, status, headers)
-    return problem(visit(request), status, message, headers)
+    try:
+        here = visit(request)
+    except SpiceError:
+        here = visit_by_anybody(request)
+    return problem(here, status, message, headers)
 
 
 _NAMES = {

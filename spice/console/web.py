@@ -61,10 +61,19 @@ class Visit:
 
 
 def visit(request: Request) -> Visit:
-    """Who is here; a dependency of every route."""
+    """Who is here; a dependency of every route. Raises `StoreError` if it cannot be told what they may do."""
     console: Console = request.app.state.console
     address = request.client.host if request.client else ""
-    person = console.door.who(address, dict(request.headers), request.cookies.get(SESSION))
+    return _visit(request, console.door.who(address, dict(request.headers), request.cookies.get(SESSION)))
+
+
+def visit_by_anybody(request: Request) -> Visit:
+    """The same without a look at who it is, for telling that something is wrong."""
+    return _visit(request, None)
+
+
+def _visit(request: Request, person: Person | None) -> Visit:
+    console: Console = request.app.state.console
     cookie = request.cookies.get(CSRF) or console.csrf.cookie()
     return Visit(request, console, person, cookie, console.csrf.token(cookie, person))
 
