@@ -92,6 +92,20 @@ FIGURES: tuple[Figure, ...] = (
         "questions_extractive_density_words",
         "Mean length of the copied run that a word lies in",
     ),
+    Figure(
+        "health.document_only_share",
+        "tasks_document_only_ratio",
+        "Share of audited tasks solved with the document and never without",
+    ),
+    Figure("health.choices_only_accuracy", "choices_only_ratio", "Accuracy on the options alone, without the question"),
+    Figure("health.choices_only_chance", "choices_only_chance_ratio", "What guessing among these options would give"),
+    Figure("health.self_bleu", "questions_self_bleu_ratio", "Mean likeness (BLEU) of the questions to each other"),
+    Figure("health.dominant_kind_share", "tasks_dominant_kind_ratio", "Share of tasks of the commonest kind"),
+    Figure(
+        "health.copied_coverage",
+        "questions_copied_ratio",
+        "Share of a question's words in copied runs of three or more",
+    ),
     *_by(
         "letters",
         ("gold", "answered"),
@@ -119,6 +133,14 @@ FIGURES: tuple[Figure, ...] = (
         "Difference of engine and learner in log-probability per token, largest",
     ),
     Figure("learner.clipped_share", "clipped_ratio", "Share of tokens at which the PPO clip acts"),
+    Figure(
+        "health.importance_ess",
+        "effective_sample_ratio",
+        "Effective sample size of the update's importance weights, as a share of its tokens",
+    ),
+    Figure(
+        "health.challenger_update_share", "challenger_update_ratio", "The Challenger's share of the update's weight"
+    ),
     Figure("warnings", "iteration_warnings", "Warnings that an iteration raised about itself"),
 )
 
@@ -138,6 +160,7 @@ _TAKEN = {figure.path for figure in FIGURES} | {
     "health.valid_rate",
     *(f"health.{role}_{what}" for role in _ROLES for what in ("entropy", "tokens", "truncated_share")),
     *(f"health.{kind}_share" for kind in ("all_wrong", "all_right", "zero_variance")),
+    *(f"health.{name}" for name in ("logprob_gap_mean", "logprob_gap_max", "grad_norm")),
 }
 
 
@@ -151,6 +174,7 @@ def families() -> Iterator[Family]:
                 yield Family(f"{prefix}{figure.name}", f"{figure.help}, {when}.", (*ARM, *figure.labels))
     for name, text in _OTHERS.items():
         yield Family(name, f"{text}.", (*ARM, "signal"))
+    yield Family("spice_iteration_alarm", "1 for each alarm that the last iteration raised.", (*ARM, "alarm"))
 
 
 def samples(history: Sequence[Figures], window: int, arm: dict[str, str]) -> Iterator[Sample]:
@@ -166,6 +190,9 @@ def samples(history: Sequence[Figures], window: int, arm: dict[str, str]) -> Ite
     spans = {"spice_": history[-1:]}
     if len(history) >= window:
         spans |= {"spice_recent_": history[-window:], "spice_start_": history[:window]}
+    for path in sorted(history[-1]):
+        if path.startswith("alarms."):
+            yield Sample("spice_iteration_alarm", 1, {**arm, "alarm": path.removeprefix("alarms.")})
     others = sorted({path for figures in history[-1:] for path in figures if _is_other(path)})[:_MOST_SIGNALS]
     for prefix, span in spans.items():
         for figure in FIGURES:

@@ -35,7 +35,9 @@ FAMILIES = (
     Family("spice_approvals_pending", "Approvals that these requests lack."),
     Family("spice_switch_engaged", "Whether the kill-switch is engaged; what cannot be read counts as engaged."),
     Family("spice_switch_readable", "Whether switch and ledger could be read."),
-    Family("spice_drill_duration_seconds", "How long the last drill took to stop answers."),
+    Family(
+        "spice_drill_duration_seconds", "How long the last drill took to stop answers, 99th percentile of its trials."
+    ),
     Family("spice_drill_timestamp_seconds", "When the last drill ended."),
 )
 
@@ -172,8 +174,8 @@ class _Tally:
             self.live, self.changed_at = entry.body["live"], moment
         elif entry.action == "drill.end":
             seconds = entry.body.get("seconds")
-            self.drilled_at = moment
-            self.drill_seconds = float(seconds) if isinstance(seconds, int | float) else None
+            if isinstance(seconds, int | float):  # else it was broken off before anything was measured
+                self.drilled_at, self.drill_seconds = moment, float(seconds)
 
 
 def _open(log: ReleaseLog, wanted: Request) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +15,7 @@ from spice.store.base import ObjectStore
 
 Figures = Mapping[str, float]
 
+_NAME = re.compile(r"[a-z][a-z0-9_]{0,63}")
 _OBJECT = TypeAdapter(dict[str, Any])
 
 
@@ -68,7 +70,9 @@ def iteration_key(run: str, number: int) -> str:
 
 
 def read_iteration(store: ObjectStore, run: str, number: int) -> Figures:
-    """Every finite figure of an iteration, by dotted path: `challenger.valid_rate`; and `warnings`, their number.
+    """Every finite figure of an iteration, by dotted path, such as `challenger.valid_rate`.
+
+    `warnings` is their number, and `alarms.<name>` is 1 for each alarm.
 
     Raises:
         NotFoundError: it has not been played.
@@ -78,8 +82,8 @@ def read_iteration(store: ObjectStore, run: str, number: int) -> Figures:
     record = read_object(store, key)
     if record.get("iteration") != number:
         raise IntegrityError(f"{key} in {store.url} is not the record of iteration {number}.")
-    warnings = record.get("warnings")
-    return {**dict(_figures("", record)), "warnings": float(len(warnings) if isinstance(warnings, list) else 0)}
+    alarms = {f"alarms.{name}": 1.0 for name in _strings(record, "alarms") if _NAME.fullmatch(name)}
+    return {**dict(_figures("", record)), **alarms, "warnings": float(len(_strings(record, "warnings")))}
 
 
 def read_info(store: ObjectStore, run: str) -> RunInfo:
@@ -128,6 +132,11 @@ def read_object(store: ObjectStore, key: str) -> dict[str, Any]:
         return _OBJECT.validate_json(store.get(key))
     except ValidationError as error:
         raise IntegrityError(f"{key} in {store.url} is not a JSON object. Restore it from a backup.") from error
+
+
+def _strings(record: Mapping[str, Any], name: str) -> list[str]:
+    found = record.get(name)
+    return [one for one in found if isinstance(one, str)] if isinstance(found, list) else []
 
 
 def _figures(path: str, value: object) -> Iterator[tuple[str, float]]:
