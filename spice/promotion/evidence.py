@@ -36,7 +36,7 @@ def gather(store: ObjectStore, evaluation: str, config: PromotionConfig) -> Gate
             {
                 **report,
                 "evaluation": evaluation,
-                "health": health(store, str(report.get("run"))),
+                "health": health(store, str(report.get("run")), config.min_label_accuracy),
                 "provenance": provenance(store, report),
                 "settings": settings_of(config),
             }
@@ -46,14 +46,16 @@ def gather(store: ObjectStore, evaluation: str, config: PromotionConfig) -> Gate
         raise RefusedError(f"{evaluation} is not an evaluation report that can be judged: {problems}.") from error
 
 
-def health(store: ObjectStore, run: str) -> Health:
+def health(store: ObjectStore, run: str, min_label_accuracy: float = 0.0) -> Health:
     """What the run's iterations say: warnings with their counts, and failures that stop a release.
 
-    A run that left no metrics cannot be judged healthy, which is a failure.
+    A run that left no metrics cannot be judged healthy, which is a failure. So
+    are gold answers that nobody confirmed, where a share of them must be.
     """
     warnings: Counter[str] = Counter()
     failures: Counter[str] = Counter()
     iterations = 0
+    confirmed: list[tuple[float, float]] = []
     for info in store.list(f"runs/{run}/iterations/"):
         iterations += 1
         try:
@@ -61,12 +63,18 @@ def health(store: ObjectStore, run: str) -> Health:
             warnings.update(map(str, metrics["warnings"]))
             learner = metrics["learner"]
             broken = [name for name in ("loss", "grad_norm") if not _finite(learner[name])]
+            confirmed.append(_confirmed(metrics))
         except (ValueError, KeyError, TypeError):
             failures[f"{info.key} is not readable"] += 1
         else:
             failures.update(f"{name} was not a finite number" for name in broken)
     if not iterations:
         failures["the run left no metrics"] += 1
+    if min_label_accuracy > 0.0:
+        right, n = (sum(column) for column in zip(*confirmed, strict=True)) if confirmed else (0.0, 0.0)
+        if right < min_label_accuracy * n or not n:
+            share = f"{right / n:.3f} of {n:.0f}" if n else "none"
+            failures[f"{share} audited gold answers are confirmed; {min_label_accuracy:.3f} is required"] += 1
     return Health(warnings=_counted(warnings, iterations), failures=_counted(failures, iterations))
 
 
@@ -103,6 +111,13 @@ def _absent(store: ObjectStore, ref: str) -> str:
     except (KeyError, TypeError, ValueError) as error:
         raise StoreError(f"{ref} has a manifest that is not one: {error}") from error
     return ""
+
+
+def _confirmed(metrics: dict[str, Any]) -> tuple[float, float]:
+    """How many gold answers of an iteration are confirmed, of how many: by the oracle where there is one."""
+    signals = metrics["health"]
+    who = "oracle" if signals.get("oracle_n") else "audit"
+    return float(signals.get(f"{who}_right") or 0.0), float(signals.get(f"{who}_n") or 0.0)
 
 
 def _finite(value: object) -> bool:

@@ -23,6 +23,7 @@ from spice.trust.signing import Hex64, Signed, Signer
 PREFIX = "decisions"
 POLICIES = "policies"
 _KIND = "decision"
+_INDEX = "index/decisions/"
 _WORST_FIRST: tuple[Outcome, ...] = ("fail", "inconclusive", "pass")
 
 
@@ -99,7 +100,7 @@ def record(store: ObjectStore, decision: Decision, signer: Signer, clock: Clock 
     Keyring(store).require(signer, "requester")
     said = decision.model_dump(mode="json")
     said["on_behalf_of"] = signer.principal.model_dump(mode="json") if signer.principal else None
-    index = f"{PREFIX}/index/{digest(dumps([signer.name, signer.public_key, said]))}"
+    index = f"{_INDEX}{digest(dumps([signer.name, signer.public_key, said]))}"
     if (known := store.read(index)) is not None and store.head(f"{known[0].decode()}.json") is not None:
         return known[0].decode()
     envelope = dsse.seal(signer, dsse.IN_TOTO, statement.write(_statement(decision, said, clock)))

@@ -15,7 +15,8 @@ from spice.store.canonical import JSON
 Policy: TypeAlias = dict[str, JSON]
 
 _LEDGER = ("ledger/", "trust/", "release.json", "switch.json", "drill.json")
-_EVIDENCE = ("datasets/", "checkpoints/", "evaluations/", "drift/", "runs/", "decisions/", "requests/", *_LEDGER)
+_DECIDED = ("decisions/", "index/", "policies/", "requests/", "signatures/")
+_EVIDENCE = ("datasets/", "checkpoints/", "evaluations/", "drift/", "runs/", *_DECIDED, *_LEDGER)
 
 
 @dataclass(frozen=True)
@@ -48,12 +49,12 @@ ROLES = {
         ("datasets/", "checkpoints/", "evaluations/", "drift/", "runs/", "traffic/"),
         ("evaluations/", "drift/", "runs/*/coevolution.json", "runs/*/report.html"),
     ),
-    "request": Access("the gate, and asking for a release", _EVIDENCE, ("decisions/", "requests/", "ledger/", "runs/")),
+    "request": Access("the gate, and asking for a release", _EVIDENCE, (*_DECIDED, "ledger/", "runs/")),
     "promote": Access("making releases, and going back", _EVIDENCE, ("decisions/", "ledger/", "release.json")),
     "console": Access(
         "people: approvals, releases, the kill-switch",
         _EVIDENCE,
-        ("decisions/", "requests/", "ledger/", "release.json", "switch.json"),
+        (*_DECIDED, "ledger/", "release.json", "switch.json"),
     ),
     "exporter": Access("metrics", _EVIDENCE),
     "gateway": Access("serving what is live", ("checkpoints/", "signatures/", *_LEDGER), ("traffic/",)),

@@ -24,9 +24,9 @@ PREFIX = "ledger/"
 KIND = "ledger-entry"
 
 _TYPE = media_type(KIND)
-_CHUNK = 128  # entries per job
+_CHUNK = 16  # entries per job: few, so that even a short ledger keeps all threads busy
 _THREADS = 8
-_JOBS_AHEAD = 16
+_JOBS_AHEAD = 64
 
 
 class Entry(BaseModel):
