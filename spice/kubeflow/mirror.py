@@ -20,6 +20,7 @@ from spice.store import ObjectStore
 _LOG = logging.getLogger(__name__)
 # Somebody may have changed the ConfigMap; it is written again after so many looks even if nothing happened.
 _LOOKS_BETWEEN_WRITES = 30
+_MOST_CHARACTERS = 400
 
 
 class ConfigMaps(Protocol):
@@ -70,10 +71,10 @@ class Mirror:
             flag = switchflag.read(self.store).flag
         except (StoreError, RefusedError) as error:
             self._log = None
-            return {"engaged": "unknown", "by": "", "reason": f"it cannot be read: {error}"}
+            return {"engaged": "unknown", "by": "", "reason": _line(f"it cannot be read: {error}")}
         if not engaged:
             return {"engaged": "false", "by": "", "reason": ""}
-        return {"engaged": "true", "by": flag.by if flag else "", "reason": flag.reason if flag else "no flag is left"}
+        return {"engaged": "true", "by": flag.by if flag else "", "reason": _line(flag.reason if flag else "no flag is left")}
 
     def _write(self, state: Mapping[str, str]) -> None:
         try:
@@ -85,3 +86,8 @@ class Mirror:
         if state != self._written:
             _LOG.warning("switch: engaged %s %s", state["engaged"], state["reason"])
         self._written, self._looks = state, 0
+
+
+def _line(text: str) -> str:
+    """On one line and not too long, as the API server wants the message of a refusal."""
+    return " ".join(text.split())[:_MOST_CHARACTERS]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ Manifest = dict[str, Any]
 Render = Callable[..., dict[str, list[Manifest]]]
 
 
-class StrictLoader(yaml.SafeLoader):
+class StrictLoader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
     """Refuses a key that is given twice, as the API server does."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
@@ -29,16 +30,21 @@ class StrictLoader(yaml.SafeLoader):
 def render() -> Iterator[Render]:
     """Renders the chart: template's path below templates/ -> its manifests; with the release `spice` in `spice`."""
     helm = pytest.importorskip("helm_python", reason="NO HELM: install helm-python-sdk (the dev extra)")
+    examples: dict[str, dict[str, list[Manifest]]] = {}
     with helm.Chart.load(CHART) as chart:
 
         def rendered(values: dict[str, Any] | None = None, *, ci: str = "") -> dict[str, list[Manifest]]:
+            if values is None and ci in examples:
+                return copy.deepcopy(examples[ci])
             given = {**(yaml.safe_load(CI[ci].read_text()) if ci else {}), **(values or {})}
-            found = chart.render(given, name="spice", namespace="spice")
-            return {
+            found = {
                 path.removeprefix("spice/templates/"): [each for each in yaml.load_all(text, StrictLoader) if each]
-                for path, text in found.items()
+                for path, text in chart.render(given, name="spice", namespace="spice").items()
                 if not path.endswith("NOTES.txt")
             }
+            if values is None:
+                examples[ci] = copy.deepcopy(found)
+            return found
 
         yield rendered
 

@@ -28,11 +28,8 @@ def test_template(render: Render, snapshot: SnapshotAssertion, ci: str, template
 
 
 def test_the_release_does_not_change_by_itself(render: Render) -> None:
-    for ci in CI:
-        first, second = (
-            {path: [_stable(each) for each in found] for path, found in render(ci=ci).items()} for _ in range(2)
-        )
-        assert first == second, ci
+    first, second = ({path: [*map(_stable, found)] for path, found in render({}).items()} for _ in range(2))
+    assert first == second
 
 
 def _stable(manifest: dict[str, Any]) -> dict[str, Any]:
