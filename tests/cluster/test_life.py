@@ -1,0 +1,108 @@
+"""Install, upgrade, rollback, uninstall: what changes, what stays, what is left."""
+
+from __future__ import annotations
+
+import base64
+import copy
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+CHART = Path(__file__).parents[2] / "helm/spice"
+CI = sorted((CHART / "ci").glob("*-values.yaml"))
+KEPT = ("Secret", "PersistentVolumeClaim")
+Manifest = dict[str, Any]
+
+pytestmark = pytest.mark.cluster
+
+
+@pytest.fixture
+def objects(api: Any, namespace: str) -> Callable[[str], dict[tuple[str, str], Any]]:
+    """Finds the live objects of a manifest, by kind and name."""
+    from kubernetes import dynamic
+    from kubernetes.client.exceptions import ApiException
+
+    opened = dynamic.DynamicClient(api)
+
+    def found(text: str) -> dict[tuple[str, str], Any]:
+        live = {}
+        for each in filter(None, yaml.safe_load_all(text)):
+            resource = opened.resources.get(api_version=each["apiVersion"], kind=each["kind"])
+            where = {"namespace": namespace} if resource.namespaced else {}
+            try:
+                live[each["kind"], each["metadata"]["name"]] = resource.get(name=each["metadata"]["name"], **where)
+            except ApiException as error:
+                assert error.status == 404, error
+        return live
+
+    return found
+
+
+@pytest.mark.parametrize("path", CI, ids=lambda path: path.stem)
+def test_the_server_accepts_every_object(api: Any, namespace: str, definitions: None, path: Path) -> None:
+    from kubernetes import dynamic
+
+    helm = pytest.importorskip("helm_python")
+    opened = dynamic.DynamicClient(api)
+    with helm.Chart.load(CHART) as chart:
+        rendered = chart.render(yaml.safe_load(path.read_text()), name="dry", namespace=namespace)
+    for template, text in rendered.items():
+        if template.endswith("NOTES.txt"):
+            continue
+        for each in filter(None, yaml.safe_load_all(text)):
+            resource = opened.resources.get(api_version=each["apiVersion"], kind=each["kind"])
+            resource.server_side_apply(
+                body=each,
+                name=each["metadata"]["name"],
+                namespace=namespace if resource.namespaced else None,
+                field_manager="spice-test",
+                force_conflicts=True,
+                query_params=[("dryRun", "All"), ("fieldValidation", "Strict")],
+            )
+
+
+def test_upgrade_and_rollback_keep_what_must_stay(
+    helm: Any, release: Any, values: Manifest, api: Any, namespace: str, objects: Callable[[str], Any]
+) -> None:
+    from kubernetes import client
+
+    core = client.CoreV1Api(api)
+    manifest = helm.status("spice")["manifest"]
+    wanted = {(e["kind"], e["metadata"]["name"]) for e in filter(None, yaml.safe_load_all(manifest))}
+    assert objects(manifest).keys() == wanted
+    secret = core.read_namespaced_secret("spice-store-train", namespace).data
+    assert base64.b64decode(secret["access-key"]) == b"spice-train"
+    core.patch_namespaced_config_map("spice-kill-switch", namespace, {"data": {"engaged": "false"}})
+
+    changed = copy.deepcopy(values)
+    changed["console"] = {"replicas": 2}
+    changed["config"] = {"promotion": {"approvals": 3}}
+    helm.upgrade(release, "spice", changed, namespace=namespace)
+    apps = client.AppsV1Api(api)
+    assert apps.read_namespaced_deployment("spice-console", namespace).spec.replicas == 2
+    _stays(core, namespace, secret)
+
+    helm.rollback("spice", revision=1)
+    assert apps.read_namespaced_deployment("spice-console", namespace).spec.replicas == 1
+    assert "approvals" not in core.read_namespaced_config_map("spice-config", namespace).data["config.yaml"]
+    _stays(core, namespace, secret)
+
+
+def test_uninstall_leaves_data_and_nothing_else(
+    helm: Any, values: Manifest, release: Any, namespace: str, objects: Callable[[str], Any], eventually: Any
+) -> None:
+    manifest = helm.status("spice")["manifest"]
+    helm.uninstall("spice")
+    try:
+        eventually(lambda: {kind for kind, _ in objects(manifest)} <= set(KEPT), "all but the data is gone")
+        assert ("Secret", "spice-store-setup") in objects(manifest)
+    finally:
+        helm.install(release, "spice", copy.deepcopy(values), namespace=namespace)
+
+
+def _stays(core: Any, namespace: str, secret: dict[str, str]) -> None:
+    assert core.read_namespaced_secret("spice-store-train", namespace).data == secret
+    assert core.read_namespaced_config_map("spice-kill-switch", namespace).data == {"engaged": "false"}
