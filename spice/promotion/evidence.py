@@ -63,7 +63,7 @@ def health(store: ObjectStore, run: str, min_label_accuracy: float = 0.0) -> Hea
             warnings.update(map(str, metrics["warnings"]))
             learner = metrics["learner"]
             broken = [name for name in ("loss", "grad_norm") if not _finite(learner[name])]
-            confirmed.append(_confirmed(metrics))
+            confirmed.append(_confirmed(metrics.get("health", {})))
         except (ValueError, KeyError, TypeError):
             failures[f"{info.key} is not readable"] += 1
         else:
@@ -113,9 +113,8 @@ def _absent(store: ObjectStore, ref: str) -> str:
     return ""
 
 
-def _confirmed(metrics: dict[str, Any]) -> tuple[float, float]:
+def _confirmed(signals: dict[str, Any]) -> tuple[float, float]:
     """How many gold answers of an iteration are confirmed, of how many: by the oracle where there is one."""
-    signals = metrics["health"]
     who = "oracle" if signals.get("oracle_n") else "audit"
     return float(signals.get(f"{who}_right") or 0.0), float(signals.get(f"{who}_n") or 0.0)
 

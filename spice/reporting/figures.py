@@ -39,6 +39,7 @@ def curves(iterations: Sequence[Iteration]) -> list[Figure]:
             "Pass rate on its own tasks",
             "Share of right answers to the tasks of the moment. Both roles move, so this is no measure of ability.",
             ("Reasoner", "reasoner", lambda row: row.reasoner.pass_rate),
+            ("by the oracle", "neutral", lambda row: row.oracle.pass_rate),
             percent=True,
             reference=0.5,
         ),
@@ -48,6 +49,7 @@ def curves(iterations: Sequence[Iteration]) -> list[Figure]:
             "Valid alone means little. Audit: the policy, shown the document, gives the gold answer too.",
             ("valid", "challenger", lambda row: row.challenger.valid_rate),
             ("gold audit agrees", "good", lambda row: row.audit.agree_share),
+            ("gold answers true, by oracle", "neutral", lambda row: row.oracle.label_accuracy),
             percent=True,
         ),
         _figure(

@@ -66,6 +66,14 @@ class AuditMetrics(Record):
     agree_share: float | None = None
 
 
+class OracleMetrics(Record):
+    """What an oracle says, where there is one: true gold answers, and true answers, as shares."""
+
+    n: int = 0
+    label_accuracy: float | None = None
+    pass_rate: float | None = None
+
+
 class LearnerMetrics(Record):
     """The update. Log-prob gaps are between engine and learner, in nats."""
 
@@ -83,6 +91,7 @@ class Iteration(Record):
     reasoner: ReasonerMetrics = ReasonerMetrics()
     tasks: TaskMetrics = TaskMetrics()
     audit: AuditMetrics = AuditMetrics()
+    oracle: OracleMetrics = OracleMetrics()
     learner: LearnerMetrics = LearnerMetrics()
     health: dict[str, float | None] = {}
     warnings: tuple[str, ...] = ()

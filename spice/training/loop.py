@@ -242,7 +242,7 @@ class _Table:
         }
         if self._challenger:
             folder = challenger_folder(self._folder, self._config, self._store)
-            fields["challenger"] = store_seat(self._store, self._challenger, base, folder, self._config, iteration)
+            fields["challenger"] = store_seat(self._store, self._challenger, base, folder, self._config)
         return store_checkpoint(self._store, self._learner.weights(), self._folder, self._config.model.dtype, fields)
 
 

@@ -86,8 +86,10 @@ def challenger_folder(base_folder: Path, config: Config, store: ObjectStore) -> 
     return locate(config.model.model_copy(update={"name": name, "revision": None}), store)
 
 
-def store_seat(store: ObjectStore, seat: Seat, base: str, folder: Path, config: Config, iteration: int) -> str:
+def store_seat(store: ObjectStore, seat: Seat, base: str, folder: Path, config: Config) -> str:
     """Put the Challenger's weights as they are now into the store; returns their reference.
+
+    Weights that did not change since the last time have the same reference.
 
     Args:
         store: where to.
@@ -95,7 +97,6 @@ def store_seat(store: ObjectStore, seat: Seat, base: str, folder: Path, config: 
         base: reference of the base model.
         folder: of the model that the Challenger began with.
         config: the run's configuration.
-        iteration: after which it is.
     """
     if seat.learner:
         fields: dict[str, JSON] = {
