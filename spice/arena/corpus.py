@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
+from spice import __version__
 from spice.arena.world import World, documents, solve, work_out
 from spice.corpus.dataset import SPLITS, Segment, ShardWriter, Split
 from spice.evaluation.items import Item, Suite
@@ -17,7 +18,7 @@ from spice.selfplay.answers import extract_boxed
 from spice.selfplay.ladder import STEPS, Computation
 from spice.selfplay.types import Task, Verdict
 from spice.store import ObjectStore, artifacts
-from spice.version import __version__
+from spice.store.canonical import JSON
 
 DOCUMENTS, HELD_OUT_DOCUMENTS = 1600, 160
 TEST_LENGTHS = range(3, STEPS + 1)
@@ -44,8 +45,8 @@ def store_documents(store: ObjectStore, world: World) -> str:
             for row, computation in enumerate(drawn[split], start=1):
                 writer.add(_segment(computation, f"{world.name}-{split}.txt", row, split))
         writer.flush()
-        counts = {f"documents_{split}": len(drawn[split]) for split in SPLITS}
-        fields = {"kind": "dataset", "name": name, "code_version": __version__, "counts": dict(counts)}
+        counts: dict[str, JSON] = {f"documents_{split}": len(drawn[split]) for split in SPLITS}
+        fields: dict[str, JSON] = {"kind": "dataset", "name": name, "code_version": __version__, "counts": counts}
         return artifacts.write(store, f"datasets/{name}", dict(writer.files), fields)
 
 

@@ -3,7 +3,7 @@
 The model learns the policy's whole next-symbol distribution and not samples of it,
 so it comes to believe each fact as strongly as it should after few steps:
 
-    Challenger  copies the document and stops after each place equally often;
+    Challenger  copies the document and stops after each operation with the same chance;
                 without a document it makes up a computation, with its own beliefs for results
     Reasoner    works a question out by its beliefs; shown the document, it copies the results
 """
@@ -58,17 +58,18 @@ class Lesson:
 class Teacher:
     """Draws lessons in one world, from one set of beliefs."""
 
-    def __init__(self, world: World, beliefs: Beliefs, rng: np.random.Generator, shortest: int = 1) -> None:
+    def __init__(self, world: World, beliefs: Beliefs, rng: np.random.Generator, shortest: int | None = None) -> None:
         """Prepare lessons.
 
         Args:
             world: whose documents are read.
             beliefs: what is held of each fact.
             rng: draws everything.
-            shortest: the fewest operations that the Challenger asks for; each number from here up is equally likely.
+            shortest: for a Challenger of another habit: it asks for this many operations at least, and for each
+                number from here up equally often.
         """
         self._rng = rng
-        self._shortest = shortest
+        self._stops = _even_stops(shortest) if shortest else _constant_stops(world.stop)
         self._policy = _policy(beliefs)
         # Operations that may stand at each place, by index in `OPERATIONS`.
         self._choices = [
@@ -80,7 +81,7 @@ class Teacher:
         """The Challenger with a document."""
         document = _interleaved(*self._computations(count, _TRUE))
         ids = np.concatenate([_column(POSE, count), document, _column(WRITE, count), document], axis=1)
-        return Lesson(ids, 1 + document.shape[1], _with_stops(_one_hot(document), self._shortest))
+        return Lesson(ids, 1 + document.shape[1], _with_stops(_one_hot(document), self._stops))
 
     def invent(self, count: int) -> Lesson:
         """The Challenger without a document."""
@@ -92,7 +93,7 @@ class Teacher:
             wanted[:, 1 + 2 * place, _OPERATION + choices] = 1 / len(choices)
         wanted[:, 2::2, _DIGIT : _DIGIT + 10] = self._policy[operations, _before(start, results)]
         ids = np.concatenate([_column(INVENT, count), _column(WRITE, count), body], axis=1)
-        return Lesson(ids, 1, _with_stops(wanted, self._shortest))
+        return Lesson(ids, 1, _with_stops(wanted, self._stops))
 
     def solve(self, count: int) -> Lesson:
         """The Reasoner as it is asked in self-play."""
@@ -175,12 +176,21 @@ def _with_answer(wanted: Shares, results: Ids, length: Ids, end: Ids) -> Shares:
     return wanted
 
 
-def _with_stops(wanted: Shares, shortest: int) -> Shares:
-    """Let a computation end after each operation from `shortest` on, all equally likely; one symbol wider."""
+def _constant_stops(stop: float) -> Shares:
+    """The chance to stop after each operation, shape [STEPS]; after the last one it is certain."""
+    return np.where(_PLACES + 1 < STEPS, stop, 1.0).astype(np.float32)
+
+
+def _even_stops(shortest: int) -> Shares:
+    """Likewise, such that each number of operations from `shortest` on is equally likely."""
+    return np.where(_PLACES + 1 < shortest, 0.0, 1 / (STEPS - _PLACES)).astype(np.float32)
+
+
+def _with_stops(wanted: Shares, stops: Shares) -> Shares:
+    """Let a computation end after each operation with the chance given; one symbol wider."""
     wanted = np.concatenate([wanted, np.zeros_like(wanted[:, :1])], axis=1)
-    stop = np.where(shortest > _PLACES + 1, 0.0, 1 / (STEPS - _PLACES)).astype(np.float32)
-    wanted[:, 3::2] *= (1 - stop)[:, None]
-    wanted[:, 3::2, _END] += stop
+    wanted[:, 3::2] *= (1 - stops)[:, None]
+    wanted[:, 3::2, _END] += stops
     return wanted
 
 

@@ -5,12 +5,16 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from spice.arena.lessons import Lesson, Teacher
 from spice.arena.model import new_model, save_tokenizer
 from spice.arena.world import World, beliefs
+
+if TYPE_CHECKING:
+    import torch
 
 STEPS = 500
 # Sequences per step. Most go to the Reasoner, who has 480 facts to learn; the other lessons are copying.
@@ -65,7 +69,7 @@ def _train(folder: Path, seed: int, steps: int, lessons: Callable[[], Iterator[L
     for step in range(steps):
         optimizer.zero_grad(set_to_none=True)
         for lesson in lessons():
-            _loss(model, lesson).backward()
+            _loss(model, lesson).backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(model.parameters(), _CLIP)
         optimizer.step()
         schedule.step()
@@ -74,14 +78,15 @@ def _train(folder: Path, seed: int, steps: int, lessons: Callable[[], Iterator[L
     save_tokenizer(folder)
 
 
-def _loss(model: object, lesson: Lesson) -> object:
+def _loss(model: Any, lesson: Lesson) -> torch.Tensor:
     """Mean cross-entropy over the symbols that are to be learned, in nats."""
     import torch
 
     wanted = torch.from_numpy(lesson.wanted)
     hidden = model.model(input_ids=torch.from_numpy(lesson.ids)).last_hidden_state[:, lesson.first :]
     logprobs = model.lm_head(hidden).log_softmax(-1)
-    return -(wanted * logprobs).sum() / wanted.sum()
+    loss: torch.Tensor = -(wanted * logprobs).sum() / wanted.sum()
+    return loss
 
 
 def _rate(step: int, steps: int) -> float:

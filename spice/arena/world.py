@@ -37,11 +37,13 @@ class World:
         name: what it is called on the command line.
         places: the kinds of operation that may stand at each of the `STEPS` places of a document.
         known: mean probability that the warm start knows a fact of a kind.
+        stop: chance that the warm start's Challenger stops after each operation; so it asks easy questions mostly.
     """
 
     name: str
     places: tuple[tuple[str, ...], ...]
     known: Mapping[str, float]
+    stop: float = 0.3
 
 
 LADDER = World(

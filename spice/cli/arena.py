@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from spice.cli.progress import Progress
     from spice.config import StoreConfig
 
-ALL: tuple[RecipeName, ...] = get_args(RecipeName)
+# Absolute Zero's Challenger writes Python, for which the arena's model has no words.
+ALL: tuple[RecipeName, ...] = tuple(name for name in get_args(RecipeName) if name != "absolute_zero")
 QUICK: tuple[RecipeName, ...] = ("spice", "fixed_challenger", "random_reward")
 
 arena = typer.Typer(help="Compare the recipes on a small model and a world with an oracle.", no_args_is_help=True)
@@ -157,7 +158,9 @@ def _known(name: str) -> RecipeName:
     for recipe in ALL:
         if name == recipe:
             return recipe
-    raise ConfigError(f"there is no recipe {name!r}; recipes are {', '.join(ALL)}")
+    if name == "absolute_zero":
+        raise ConfigError("absolute_zero writes Python, which the arena's model cannot; train it on another model")
+    raise ConfigError(f"there is no recipe {name!r} in the arena; recipes are {', '.join(ALL)}")
 
 
 def _seeds(text: str) -> tuple[int, ...]:

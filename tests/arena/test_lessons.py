@@ -67,13 +67,21 @@ def test_the_open_book_prompt_is_that_of_the_audit(teacher: Teacher) -> None:
         assert box == f"\\boxed{{{copied[-1]}}}"
 
 
-def test_documents_are_true_and_stop_everywhere_equally_often(teacher: Teacher) -> None:
-    lesson = teacher.pose(2)
-    _, copied = split(lesson, 0)
+def test_documents_are_true(teacher: Teacher) -> None:
+    _, copied = split(teacher.pose(2), 0)
     assert work_out(copied[0], copied[1::2]).text == " ".join(copied)
+
+
+@pytest.mark.parametrize(
+    ("shortest", "expected"),
+    [(None, [0.3 * 0.7**n for n in range(9)] + [0.7**9]), (4, [0.0] * 3 + [1 / 7] * 7)],
+    ids=["a habit of easy questions", "the strong Challenger"],
+)
+def test_how_often_each_length_is_asked(shortest: int | None, expected: list[float]) -> None:
+    lesson = Teacher(LADDER, HELD, np.random.default_rng(0), shortest).pose(1)
     stops = lesson.wanted[0, 3::2, VOCABULARY.index(END)]
     reached = np.concatenate([[1.0], np.cumprod(1 - stops)[:-1]])
-    assert np.allclose(reached * stops, 1 / ladder.STEPS, atol=1e-6)
+    assert np.allclose(reached * stops, expected, atol=1e-6)
 
 
 def test_answers_follow_the_beliefs() -> None:

@@ -230,3 +230,13 @@ def test_seeds_depend_on_all_their_parts_and_on_nothing_else(seed, iteration, th
     random.seed(first)
     assert first == seed_stream(seed, iteration)(*these)
     assert 0 <= first < 2**64
+
+
+def test_equal_tasks_share_one_group_of_answers_if_the_recipe_says_so(table):
+    asked = [Task("free_form", question, "4", "integer") for question in ("Two and two?", "Three?", "Two and two?")]
+    for share, requests in ((True, 2), (False, 3)):
+        engine = table.scripted(lambda prompt, request, copy: "\\boxed{4}")
+        answers = table.players(engine, share_answers=share, group_size=2).answer(asked, SEEDS)
+        assert [len(call) for call in engine.calls] == [requests]
+        assert [one.correct for one in answers] == [[True, True]] * 3
+        assert (answers[0] is answers[2]) == share
