@@ -25,6 +25,7 @@ VERBS = {
     "arena": "Compare the recipes on a small model and a world with an oracle.",
     "runs": "List the runs in the store.",
     "report": "Build the report of a run.",
+    "sign": "Vouch for a checkpoint with a signature.",
     "request": "Ask for the release of an evaluated checkpoint.",
     "approve": "Approve or reject a release request.",
     "promote": "Make an approved checkpoint live.",

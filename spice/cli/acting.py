@@ -39,7 +39,7 @@ def find(store: ObjectStore, prefix: str, text: str) -> str:
     start = text.removeprefix(f"{prefix}/")
     if not start or set(start) - set("0123456789abcdef"):
         raise ConfigError(f"{text!r} is not a reference: expected {prefix}/ and some of 64 hexadecimal digits.")
-    names = {info.key.removeprefix(f"{prefix}/").partition(".")[0] for info in store.list(f"{prefix}/{start}")}
+    names = {info.key.removeprefix(f"{prefix}/")[:64] for info in store.list(f"{prefix}/{start}")}
     found = sorted(name for name in names if is_digest(name))
     if len(found) != 1:
         raise NotFoundError(

@@ -13,7 +13,7 @@ from spice.store.base import ObjectStore
 from spice.store.canonical import digest
 from spice.trust.ledger import Entry
 
-_WITH_EVIDENCE = ("release", "approve", "reject")
+_WITH_EVIDENCE = ("release", "request", "approve", "reject", "checkpoint.sign")
 
 
 @dataclass(frozen=True)
@@ -82,9 +82,8 @@ def _missing_evidence(log: ReleaseLog, entry: Entry) -> list[str]:
             wanted = requests.load(log, str(entry.body["request"]))
             gate.load(log.store, wanted.decision, log.keyring)
             artifacts.read_json(log.store, wanted.evaluation)
-        elif entry.action in ("approve", "reject"):
-            key = str(entry.body["approval"])
-            if digest(log.store.get(key)) != entry.body["sha256"]:
+        for key in (entry.body[name] for name in ("approval", "signature") if name in entry.body):
+            if digest(log.store.get(str(key))) != entry.body["sha256"]:
                 return [f"Entry {entry.sequence} ({entry.action}): {key} was changed since."]
     except (NotFoundError, IntegrityError, RefusedError) as error:
         return [f"Entry {entry.sequence} ({entry.action}): {error}"]

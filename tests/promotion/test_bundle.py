@@ -43,8 +43,8 @@ def test_an_archive_is_the_same(world, tmp_path: Path) -> None:
 
 def test_any_changed_file_is_found(taken: Path) -> None:
     for path in sorted(p for p in taken.rglob("*") if p.is_file() and "ledger" not in p.parts):
-        if path.name == "bundle.json":
-            continue
+        if path.name in ("bundle.json", "switch.json"):
+            continue  # unsigned: what they say that matters is in the ledger
         whole = path.read_bytes()
         path.write_bytes(whole[:-9] + bytes([whole[-9] ^ 1]) + whole[-8:])
         try:

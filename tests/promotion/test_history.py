@@ -8,6 +8,7 @@ from spice.trust.ledger import Draft, Ledger
 
 
 def test_what_was_live_when_and_why(world) -> None:
+    world.clock.now += timedelta(hours=1)  # after everybody was registered
     before = world.clock.now
     one = world.released("one")
     after_one = world.clock.now

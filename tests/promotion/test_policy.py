@@ -183,7 +183,7 @@ def test_unit_tests_in_rego_can_fail(tmp_path: Path) -> None:
     tests = rules(
         tmp_path,
         'package gate_test\nimport rego.v1\ninputs := {"a": {}, "b": {}}\n'
-        'test_a if data.gate.outcome == "inconclusive"\ntest_b if data.gate.outcome == "pass"',
+        'test_a if data.gate.outcome == "fail"\ntest_b if data.gate.outcome == "pass"',
     )
     assert policy.test(policy.load(None), tests) == {"a": True, "b": False}
     with pytest.raises(RefusedError, match="cannot be run"):

@@ -149,3 +149,72 @@ def test_a_reference_that_fits_nothing(spice: Spice) -> None:
     code, _, err = spice("promote", "requests/abcd", "--as", "lena")
     assert code == 1
     assert "not in the store" in err
+
+
+def test_rolling_back_to_a_release_that_is_named(world, spice: Spice) -> None:
+    one = world.released("one")
+    world.released("two")
+    code, out, _ = spice("rollback", "--as", "lena", "--to", one[:24])
+    assert code == 0
+    assert f"Live: {one}" in out
+
+
+def test_keys_are_replaced_and_revoked(world, spice: Spice) -> None:
+    assert "anna has a new key" in spice("keys", "rotate", "anna")[1]
+    ref = world.requested()
+    assert spice("approve", ref, "--as", "anna")[0] == 0
+    code, out, _ = spice("keys", "revoke", "boris", "--by", "root", "--reason", "lost")
+    assert code == 0
+    assert "revoked from ledger entry" in out
+    code, _, err = spice("approve", ref, "--as", "boris")
+    assert code == 1
+    assert "was revoked" in err
+    assert spice("keys", "revoke", "anna", "--by", "rita")[0] == 1
+    listed = {row["name"]: row for row in json.loads(spice("keys", "list", "--json")[1])}
+    assert "revoked" in listed["boris"]["problem"]
+    assert listed["anna"]["problem"] == ""
+    assert spice("keys", "rotate", "boris", "--by", "root")[0] == 0
+    assert spice("approve", ref, "--as", "boris")[0] == 0
+
+
+def test_what_was_live_at_a_time(world, spice: Spice) -> None:
+    live = world.released("one")
+    code, out, _ = spice("ledger", "at", "2026-03-02")
+    assert code == 0
+    assert live in out
+    assert "requested by rita" in out
+    assert "approved by  anna" in out
+    assert "live         nothing" in spice("ledger", "at", "2025-12-31T23:59:59+01:00")[1]
+    assert spice("ledger", "at", "yesterday")[0] == 2
+
+
+def test_a_bundle_for_an_auditor(world, spice: Spice, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    ref = json.loads(spice("request", world.evaluation(), "--as", "rita", "--json")[1])["request"]
+    assert spice("approve", ref, "--as", "anna")[0] == 0
+    assert spice("promote", ref, "--as", "lena")[0] == 0
+    code, out, _ = spice("audit", "export", str(tmp_path / "bundle.tar.gz"))
+    assert code == 0
+    assert "spice audit verify" in out
+    with pytest.raises(SystemExit) as end:
+        main(["audit", "verify", str(tmp_path / "bundle.tar.gz")])
+    assert end.value.code in (0, None)
+    out = capsys.readouterr().out
+    assert "1 decisions of the gate were made again" in out
+    assert "Nothing was compared from outside" in out
+
+
+def test_signing_before_requesting(world, spice: Spice) -> None:
+    code, out, _ = spice("sign", world.candidate()[:24], "--as", "rita")
+    assert code == 0
+    assert f"rita signed {world.candidate()}" in out
+    assert spice("sign", world.candidate(), "--as", "anna")[0] == 1
+
+
+def test_asking_the_gate_and_testing_its_policy(world, spice: Spice, capsys: pytest.CaptureFixture[str]) -> None:
+    assert spice("gate", "ask", world.evaluation())[0] == 0
+    assert spice("gate", "ask", world.evaluation("bad", suites={"cloze": world.suite(-0.2, -0.1)}))[0] == 1
+    assert world.entries() == []
+    with pytest.raises(SystemExit) as end:
+        main(["gate", "test", str(Path(__file__).with_name("policy_test.rego"))])
+    assert end.value.code in (0, None)
+    assert "12 of 12 hold." in capsys.readouterr().out
