@@ -61,4 +61,4 @@ def compare(
         evaluated = place(
             evaluate(checkpoint=returned(trained), **common), "evaluate", repeatable=True, cached=True, **size
         )
-    place(put_side_by_side(evaluations=dsl.Collected(returned(evaluated)), **common), "evaluate", repeatable=True)
+    place(put_side_by_side(evaluations=dsl.Collected(returned(evaluated)), **common), "request", repeatable=True)

@@ -53,7 +53,7 @@ def selfplay(
     job = dsl.PIPELINE_JOB_ID_PLACEHOLDER
     common = {"preset": preset, "settings": settings, "store": store}
     size = {"cpu": cpu, "memory": memory, "gpus": gpus}
-    recorded = place(record_outcome(name=name, run=run, job=job, recipe=recipe, **common), "train")
+    recorded = place(record_outcome(name=name, run=run, job=job, recipe=recipe, **common), "request")
     with dsl.ExitHandler(recorded, name="the-run"):
         corpus = place(ingest(documents=documents, name=name, **common), "ingest", memory="8Gi", repeatable=True)
         trained = place(

@@ -19,11 +19,14 @@ def compare(evaluations: list, preset: str, settings: list, store: str, table: d
     Returns:
         The recipe with the largest difference on the primary suite.
     """
-    from spice.kubeflow import artifacts, comparison, inputs
+    from spice.kubeflow import artifacts, comparison, inputs, outcome
     from spice.store import open_store
 
     config = inputs.configure(preset, settings, store)
-    lines = comparison.compare(open_store(config.store), evaluations, config.promotion.primary_suite)
+    opened = open_store(config.store)
+    lines = comparison.compare(opened, evaluations, config.promotion.primary_suite)
+    for line in lines:
+        outcome.note(opened, line.run, evaluation=line.evaluation)
     artifacts.write(table, comparison.table(lines))
     table.metadata.update({"evaluations": list(evaluations)})
     return lines[0].recipe

@@ -13,7 +13,6 @@ def evaluate(
     store: str,
     metrics: dsl.Output[dsl.Metrics],
     table: dsl.Output[dsl.Markdown],
-    report: dsl.Output[dsl.HTML],
 ) -> str:
     """Measure a checkpoint and the model it came from on the same items, which training never saw.
 
@@ -24,7 +23,6 @@ def evaluate(
         store: Where everything goes: s3://bucket/prefix. Empty: the store that the platform was installed with.
         metrics: Rates per suite, for comparing runs.
         table: Every suite with its n, both rates and the difference with its interval.
-        report: The run's page with the evaluation in it.
 
     Returns:
         Reference of the evaluation report, evaluations/DIGEST.
@@ -32,17 +30,13 @@ def evaluate(
     from spice import stages
     from spice.kubeflow import artifacts, inputs, outcome
     from spice.kubeflow.progress import Log
-    from spice.store import open_store
 
     config = inputs.configure(preset, settings, store)
-    opened = open_store(config.store)
     found = stages.evaluate(checkpoint, None, None, config, None, progress=Log())
-    run = outcome.note(opened, found.report["run"], evaluation=found.ref)
     if config.evaluation.coevolution_documents:
-        stages.coevolve(run, config, progress=Log())
+        stages.coevolve(found.report["run"], config, progress=Log())
     artifacts.log_metrics(metrics, outcome.evaluation_metrics(found.report))
     artifacts.write(table, outcome.evaluation_table(found.report))
-    artifacts.write(report, outcome.page(opened, run))
-    for artifact in (metrics, table, report):
+    for artifact in (metrics, table):
         artifact.metadata.update({"evaluation": found.ref, "checkpoint": checkpoint})
     return found.ref

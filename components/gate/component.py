@@ -7,7 +7,13 @@ from components import IMAGE
 
 @dsl.component(base_image=IMAGE, install_kfp_package=False)
 def gate(
-    evaluation: str, requester: str, preset: str, settings: list, store: str, answer: dsl.Output[dsl.Markdown]
+    evaluation: str,
+    requester: str,
+    preset: str,
+    settings: list,
+    store: str,
+    answer: dsl.Output[dsl.Markdown],
+    report: dsl.Output[dsl.HTML],
 ) -> str:
     """Ask the gate policy whether a release may be requested, and sign its answer.
 
@@ -18,6 +24,7 @@ def gate(
         settings: More settings as a JSON list, such as ["promotion.regression_margin=0.02"].
         store: Where everything lies: s3://bucket/prefix. Empty: the store that the platform was installed with.
         answer: The answer with its reasons.
+        report: The run's page, with evaluation and answer in it.
 
     Returns:
         pass, fail or inconclusive; only pass leads to a request.
@@ -32,7 +39,8 @@ def gate(
     opened = open_store(config.store)
     with inputs.signer(opened, requester, lambda: datetime.now(UTC)) as signer:
         ref, decision = stages.judge(evaluation, config, signer)
-    outcome.note(opened, decision.facts.run, decision=ref)
+    run = outcome.note(opened, decision.facts.run, evaluation=evaluation, decision=ref)
     artifacts.write(answer, outcome.answered(decision))
+    artifacts.write(report, outcome.page(opened, run))
     answer.metadata.update({"decision": ref, "evaluation": evaluation, "outcome": decision.outcome})
     return decision.outcome

@@ -17,6 +17,7 @@ class Line:
 
     recipe: str
     run: str
+    evaluation: str
     suite: str
     figures: SuiteFigures
 
@@ -33,7 +34,7 @@ def compare(store: ObjectStore, evaluations: Sequence[str], primary: str) -> lis
     for ref in evaluations:
         report = EvaluationReport.model_validate(artifacts.read_json(store, ref))
         recipe = str(artifacts.manifest(store, report.candidate).get("recipe", "unknown"))
-        lines += [Line(recipe, report.run, name, figures) for name, figures in report.suites.items()]
+        lines += [Line(recipe, report.run, ref, name, figures) for name, figures in report.suites.items()]
     lines.sort(key=lambda line: (line.suite != primary, line.suite, -line.figures.difference.value, line.recipe))
     if not lines or lines[0].suite != primary:
         raise ConfigError(

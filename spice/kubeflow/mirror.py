@@ -74,7 +74,11 @@ class Mirror:
             return {"engaged": "unknown", "by": "", "reason": _line(f"it cannot be read: {error}")}
         if not engaged:
             return {"engaged": "false", "by": "", "reason": ""}
-        return {"engaged": "true", "by": flag.by if flag else "", "reason": _line(flag.reason if flag else "no flag is left")}
+        return {
+            "engaged": "true",
+            "by": flag.by if flag else "",
+            "reason": _line(flag.reason if flag else "no flag is left"),
+        }
 
     def _write(self, state: Mapping[str, str]) -> None:
         try:

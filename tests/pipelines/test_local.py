@@ -51,7 +51,8 @@ def test_artifacts_name_what_they_stand_for_by_digest(trained: Any) -> None:
         assert (metadata["ref"], metadata["digest"]) == (ref, ref.rpartition("/")[2])
         assert json.loads(job.content(task, artifact)) == artifacts.manifest(bench.store, ref)
     assert "cloze" in job.content("evaluate", "table")
-    assert job.content("train", "report").lstrip().startswith("<!doctype html>")
+    assert job.content("train", "report").startswith("<!doctype html>")
+    assert job.returned("evaluate") in job.content("gate", "report")
     assert job.metadata("evaluate", "metrics")["cloze_candidate"] >= 0.0
 
 
@@ -96,13 +97,14 @@ def test_promote_waits_for_nobody_and_releases_what_was_approved(trained: Any, b
 
 
 def test_nightly_does_nothing_without_new_documents_and_goes_on_with_them(trained: Any, bench: Any) -> None:
-    same = bench.run("nightly", documents=str(bench.folder / "documents"), name="facts", gpus="0")
+    given = {"documents": str(bench.folder / "documents"), "name": "facts", "gpus": "0", "requester": "local"}
+    same = bench.run("nightly", **given)
     assert same.tasks == {"ingest", "continue-from", "record-outcome"}
     assert same.returned("continue-from") == "unchanged"
 
     (bench.folder / "documents" / "news.md").write_text(Path(__file__).with_name("news.md").read_text())
-    changed = bench.run("nightly", documents=str(bench.folder / "documents"), name="facts", gpus="0")
-    assert changed.tasks == {"ingest", "continue-from", "train", "evaluate", "record-outcome"}
+    changed = bench.run("nightly", **given)
+    assert changed.tasks == {"ingest", "continue-from", "train", "evaluate", "gate", "record-outcome"}
     before = trained[1].returned("train")
     assert changed.returned("continue-from") == before
     base = artifacts.manifest(bench.store, str(artifacts.manifest(bench.store, changed.returned("train"))["base"]))
