@@ -43,7 +43,13 @@ def corpus(store: ObjectStore, tmp_path: Path) -> Callable[..., str]:
             (folder / f"{number}.txt").write_text(prose(words, rng, sentences))
         settings = resolve("smoke", None, {}, []).config.corpus
         return ingest(
-            [folder], name, store, settings, "words", lambda text: len(text.split()), progress=lambda *_: None
+            [folder],
+            name,
+            store,
+            settings,
+            "words",
+            lambda texts: [len(text.split()) for text in texts],
+            progress=lambda *_: None,
         ).ref
 
     return make
@@ -207,7 +213,7 @@ def test_a_sketch_counts_every_trigram_once_and_nothing_else(text: str) -> None:
 
 def test_trigrams_spread_evenly_over_the_buckets() -> None:
     rng = random.Random(1)
-    letters = "abcdefghijklmnopqrstuvwxyzäöüß éèàñ,.0123456789"
+    letters = "abcdefghijklmnopqrstuvwxyzäöüéèàñ,.0123456789"
     trigrams = {"".join(rng.choices(letters, k=3)) for _ in range(20_000)}
     counts = sum((sketch(f"{one}").histogram() for one in trigrams), np.zeros(BUCKETS, dtype=np.int64))
     assert counts.min() > 0.5 * counts.mean()
