@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -17,6 +18,7 @@ pytest.importorskip("kfp", reason="NO KFP: install the kubeflow extra to run the
 pytest.importorskip("torch", reason="NO TORCH: install the train extra to run the pipelines")
 
 from kfp import local
+from kfp.local.orchestrator import task_executor
 
 from spice.config import StoreConfig
 from spice.kubeflow import compiling
@@ -74,7 +76,8 @@ class Bench:
         local.init(local.SubprocessRunner(use_venv=False), pipeline_root=str(root), raise_on_error=False)
         function = compiling.load(pipeline)
         defaults = {"preset": "smoke", "settings": self.settings, "store": self.url}
-        with pytest.warns(UserWarning):  # that resources and Secrets mean nothing here
+        with pytest.warns(UserWarning), pytest.MonkeyPatch.context() as patch:  # resources mean nothing here
+            patch.setattr(task_executor, "time", SimpleNamespace(sleep=lambda _seconds: None))
             function(**{**defaults, **arguments})
         return Job(root)
 
