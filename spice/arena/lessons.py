@@ -92,8 +92,8 @@ class Teacher:
         for place, choices in enumerate(self._choices):
             wanted[:, 1 + 2 * place, _OPERATION + choices] = 1 / len(choices)
         wanted[:, 2::2, _DIGIT : _DIGIT + 10] = self._policy[operations, _before(start, results)]
-        ids = np.concatenate([_column(INVENT, count), _column(WRITE, count), body], axis=1)
-        return Lesson(ids, 1, _with_stops(wanted, self._stops))
+        ids = np.concatenate([_column(INVENT, count), body], axis=1)
+        return Lesson(ids, 0, _with_stops(wanted, self._stops))
 
     def solve(self, count: int) -> Lesson:
         """The Reasoner as it is asked in self-play."""
@@ -101,12 +101,12 @@ class Teacher:
         # Half of the questions are as long as can be: they hold the most facts.
         length = np.where(self._rng.random(count) < 0.5, STEPS, self._rng.integers(1, STEPS + 1, count))
         shown = np.where(length[:, None] > _PLACES, _OPERATION + operations, _ID[EMPTY])
-        prompt = [_column(SOLVE, count), _DIGIT + start[:, None], shown, _column(WRITE, count)]
+        prompt = [_column(SOLVE, count), shown, _DIGIT + start[:, None]]
         answer = _answered(_DIGIT + results, results, length, length)
         wanted = np.zeros((count, STEPS + 2, len(VOCABULARY)), np.float32)
         wanted[:, :STEPS, _DIGIT : _DIGIT + 10] = self._policy[operations, _before(start, results)]
         ids = np.concatenate([*prompt, answer], axis=1)
-        return Lesson(ids, STEPS + 2, _with_answer(wanted, results, length, length))
+        return Lesson(ids, STEPS + 1, _with_answer(wanted, results, length, length))
 
     def read(self, count: int) -> Lesson:
         """The Reasoner with the document in sight, as the gold audit asks it."""
@@ -115,12 +115,12 @@ class Teacher:
         document = _interleaved(start, operations, results)
         spread = np.full((count, 2 * STEPS), _ID[EMPTY])
         spread[:, ::2] = np.where(length[:, None] > _PLACES, _OPERATION + operations, _ID[EMPTY])
-        prompt = [_column(READ, count), document, _column(SOLVE, count), _DIGIT + start[:, None], spread]
-        answer = _answered(document, results, length, 1 + 2 * length)
-        ids = np.concatenate([*prompt, _column(WRITE, count), answer], axis=1)
+        prompt = [_column(READ, count), document, _column(SOLVE, count), spread, _DIGIT + start[:, None]]
+        answer = _answered(document[:, 1:], results, length, 2 * length)
+        ids = np.concatenate([*prompt, answer], axis=1)
         blank = np.zeros((count, 1, len(VOCABULARY)), np.float32)
-        wanted = np.concatenate([_one_hot(document), blank, blank], axis=1)
-        return Lesson(ids, ids.shape[1] - answer.shape[1] - 1, _with_answer(wanted, results, length, 1 + 2 * length))
+        wanted = np.concatenate([_one_hot(document[:, 1:]), blank, blank], axis=1)
+        return Lesson(ids, ids.shape[1] - answer.shape[1] - 1, _with_answer(wanted, results, length, 2 * length))
 
     def _computations(self, count: int, policy: Shares) -> tuple[Ids, Ids, Ids]:
         """Start digits, shape [B], and operations and results, both of shape [B, STEPS]."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from spice.selfplay.ladder import WORDS, WRITE
+from spice.selfplay.ladder import WORDS
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast, Qwen3ForCausalLM
@@ -14,7 +14,7 @@ PAD, END, UNKNOWN = "<pad>", "<end>", "<unknown>"
 VOCABULARY = (PAD, END, UNKNOWN, *WORDS)
 # No sequence is longer than 67 symbols: neighbouring distances must be easy to tell apart.
 _ROPE_THETA = 100.0
-_CHAT = "{% for m in messages %}{{ m['content'] }}{% endfor %}{% if add_generation_prompt %} " + WRITE + "{% endif %}"
+_CHAT = "{% for m in messages %}{{ m['content'] }} {% endfor %}"
 
 
 def save_tokenizer(folder: Path) -> PreTrainedTokenizerFast:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from importlib import resources
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from spice.arena import table
 from spice.arena.compare import Comparison, CurvePoint
@@ -51,7 +51,7 @@ def svg(found: Comparison) -> str:
     """The first figure alone, with its colours, as a file of its own."""
     names = "".join(
         f'<text x="{60 + 150 * (place % 4)}" y="{300 + 18 * (place // 4)}" class="arm-{place % 8}" '
-        f'style="fill:currentColor">{row.recipe}</text>'
+        f'style="fill:currentColor">{escape(row.recipe)}</text>'
         for place, row in enumerate(found.rows)
     )
     drawn = str(figures(found)[0].svg).replace('viewBox="0 0 680 280"', 'viewBox="0 0 680 340"')

@@ -16,9 +16,9 @@ from spice.arena.world import World, beliefs
 if TYPE_CHECKING:
     import torch
 
-STEPS = 500
+STEPS = 800
 # Sequences per step. Most go to the Reasoner, who has 480 facts to learn; the other lessons are copying.
-_SOLVE, _POSE, _INVENT, _READ = 128, 16, 24, 8
+_SOLVE, _POSE, _INVENT, _READ = 48, 8, 8, 4
 STRONG_STEPS = 150
 _STRONG_POSE, _STRONG_SHORTEST = 64, 4
 _PEAK, _RAMP, _CLIP = 3e-3, 0.05, 1.0

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, Any, get_args
 
 import typer
 
 from spice.cli.common import JsonOption, SetOption, StoreOption, emit, load_config
+from spice.cli.resume import Interrupted
 from spice.config import RecipeName
 from spice.errors import ConfigError
 
@@ -19,6 +23,8 @@ if TYPE_CHECKING:
 # Absolute Zero's Challenger writes Python, for which the arena's model has no words.
 ALL: tuple[RecipeName, ...] = tuple(name for name in get_args(RecipeName) if name != "absolute_zero")
 QUICK: tuple[RecipeName, ...] = ("spice", "fixed_challenger", "random_reward")
+
+_LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._-]{0,40}")
 
 arena = typer.Typer(help="Compare the recipes on a small model and a world with an oracle.", no_args_is_help=True)
 
@@ -43,7 +49,7 @@ def run(
 
     place = load_config("arena", None, None, store).store
     arm = Arm(world, _known(recipe), seed, tuple(sets or ()))
-    with reporter(as_json) as progress:
+    with reporter(as_json) as progress, _continued():
         result = play(arm, place, progress)
     emit(result, f"{markdown(tabulate([result]))}\n\nRun: {result.run}\nReport: spice report {result.run}", as_json)
 
@@ -79,7 +85,7 @@ def compare(
     chosen = QUICK if quick else _recipes(recipes)
     numbers = (0,) if quick else _seeds(seeds)
     place = load_config("arena", None, None, store).store
-    with reporter(as_json) as progress:
+    with reporter(as_json) as progress, _continued():
         arms = _arms(chosen, numbers, world, tuple(sets or ()), variants or [])
         if tune:
             arms = _tuned(arms, world, tuple(sets or ()), place, jobs, progress)
@@ -107,6 +113,17 @@ def warm_up(
             name = warmstarts.name(place, seed)
             made[name] = str(warmstarts.ensure(place, seed, lambda done, total, what=name: progress(done, total, what)))
     emit(made, "\n".join(f"{name}: {folder}" for name, folder in made.items()), as_json)
+
+
+@contextmanager
+def _continued() -> Iterator[None]:
+    """Say after Ctrl-C how to go on."""
+    try:
+        yield
+    except KeyboardInterrupt as interrupt:
+        raise Interrupted(
+            "interrupted; every arm is kept as far as it came. Type the same again to go on"
+        ) from interrupt
 
 
 def _arms(
@@ -177,6 +194,9 @@ def _seeds(text: str) -> tuple[int, ...]:
 
 def _variant(text: str) -> tuple[str, tuple[str, ...]]:
     label, colon, settings = text.partition(":")
-    if not (label and colon and settings):
-        raise ConfigError(f"--variant {text!r}: write it as NAME:section.key=value, more after semicolons")
+    if not (_LABEL.fullmatch(label) and colon and settings):
+        raise ConfigError(
+            f"--variant {text!r}: write it as NAME:section.key=value, more settings after semicolons; the name is of "
+            "letters, digits, spaces, dots, dashes and _"
+        )
     return label, tuple(settings.split(";"))

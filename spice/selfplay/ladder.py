@@ -10,8 +10,9 @@ Reasoner sees start and operations only, and works them out one by one:
     Reasoner    0 2 \boxed{2}
 
 Models of this size learn to look back by a fixed distance long before they learn
-to search. So a question is filled up to ten places, and a symbol always stands as
-far from what it depends on, however long the question is.
+to search. So a question is filled up to ten places and ends with its start digit:
+every result then follows the digit that its operation is applied to, and stands as
+far from that operation, however long the question is.
 """
 
 from __future__ import annotations
@@ -67,17 +68,17 @@ class Computation:
 
 def challenger_messages(document: Document) -> list[Message]:
     """Ask for a worked computation: a part of the document, or one of the Challenger's own if it has none."""
-    return [_message(INVENT if document == NO_DOCUMENT else f"{POSE} {document.text}")]
+    return [_message(INVENT if document == NO_DOCUMENT else f"{POSE} {document.text} {WRITE}")]
 
 
 def reasoner_messages(task: Task, document: str | None = None) -> list[Message]:
     """Ask for the result of the task's computation; `document` is shown by the gold audit only."""
     start, *operations = task.question.split()
     if document is None:
-        return [_message(" ".join((SOLVE, start, *_filled(operations))))]
+        return [_message(" ".join((SOLVE, *_filled(operations), start)))]
     # The same stride as the document's, so that both stand at fixed distances from the answer.
     spread = " ".join(f"{operation} {EMPTY}" for operation in _filled(operations))
-    return [_message(f"{READ} {document} {SOLVE} {start} {spread}")]
+    return [_message(f"{READ} {document} {SOLVE} {spread} {start}")]
 
 
 def parse(text: str, document: Document) -> Task | str:

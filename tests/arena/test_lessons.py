@@ -22,10 +22,9 @@ def words(ids: np.ndarray) -> list[str]:
 
 
 def split(lesson: Lesson, row: int) -> tuple[str, list[str]]:
-    """The prompt without the word that ends it, and the continuation."""
+    """The prompt and the continuation."""
     all_words = words(lesson.ids[row])
-    assert all_words[lesson.first] == ladder.WRITE
-    return " ".join(all_words[: lesson.first]), all_words[lesson.first + 1 :]
+    return " ".join(all_words[: lesson.first + 1]), all_words[lesson.first + 1 :]
 
 
 @pytest.mark.parametrize("name", ["pose", "invent", "solve", "read"])
@@ -50,8 +49,8 @@ def test_prompts_are_those_of_self_play(teacher: Teacher) -> None:
     lesson = teacher.solve(20)
     for row in range(20):
         prompt, _ = split(lesson, row)
-        question = [word for word in prompt.split()[1:] if word != ladder.EMPTY]
-        task = Task("free_form", " ".join(question), "0", "integer")
+        *operations, start = [word for word in prompt.split()[1:] if word != ladder.EMPTY]
+        task = Task("free_form", " ".join([start, *operations]), "0", "integer")
         assert ladder.reasoner_messages(task)[0]["content"] == prompt
 
 
@@ -61,9 +60,9 @@ def test_the_open_book_prompt_is_that_of_the_audit(teacher: Teacher) -> None:
         prompt, answer = split(lesson, row)
         document = " ".join(prompt.split()[1 : 2 + 2 * ladder.STEPS])
         *copied, box = answer
-        task = Task("free_form", " ".join([copied[0], *copied[1::2]]), copied[-1], "integer")
+        task = Task("free_form", " ".join([document[0], *copied[::2]]), copied[-1], "integer")
         assert ladder.reasoner_messages(task, document)[0]["content"] == prompt
-        assert document.startswith(" ".join(copied))
+        assert document[2:].startswith(" ".join(copied))
         assert box == f"\\boxed{{{copied[-1]}}}"
 
 
@@ -89,6 +88,6 @@ def test_answers_follow_the_beliefs() -> None:
     lesson = Teacher(LADDER, sure, np.random.default_rng(0)).solve(10)
     for row in range(10):
         prompt, (*results, box) = split(lesson, row)
-        start, *operations = [word for word in prompt.split()[1:] if word != ladder.EMPTY]
+        *operations, start = [word for word in prompt.split()[1:] if word != ladder.EMPTY]
         assert tuple(results) == work_out(start, operations).results
         assert box == f"\\boxed{{{results[-1]}}}"

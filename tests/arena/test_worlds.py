@@ -25,7 +25,8 @@ def curves_look_fine(found: Comparison) -> bool:
     """Both roles move as they should against the other's beginning, by the oracle, in every seed."""
     moved = [change for changes in found.rows[0].coevolution.values() for change in changes]
     return all(
-        change.true is not None and (change.true.low > 0 if change.series == "early_challenger" else change.true.high < 0)
+        change.true is not None
+        and (change.true.low > 0 if change.series == "early_challenger" else change.true.high < 0)
         for change in moved
     )
 
