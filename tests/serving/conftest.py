@@ -48,7 +48,7 @@ class World:
     people: dict[str, Signer] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        for name, roles in PEOPLE.items():
+        for name, roles in PEOPLE.items() if not self.people else ():
             self.people[name] = Signer(name, Ed25519PrivateKey.generate())
             enrol(self.store, self.people[name], roles, clock, self.people["root"])
 

@@ -42,8 +42,8 @@ def test_too_many_requests_are_refused(limited, limits) -> None:
     with gateway.client.stream(
         "POST", "/v1/completions", json={"model": "spice", "prompt": "a", "stream": True, "ignore_eos": True}
     ) as stream:
-        assert stream.status_code == 200
-        next(stream.iter_lines())
+        lines = stream.iter_lines()  # held, since its end would close the connection
+        next(lines)
         response = gateway.ask()
         assert (response.status_code, response.json()["error"]["code"]) == (429, "too_busy")
         assert response.headers["retry-after"] == "1"
@@ -78,7 +78,6 @@ def test_a_client_that_leaves_frees_its_place(limited) -> None:
     with gateway.client.stream("POST", "/v1/completions", json=body) as stream:
         next(stream.iter_lines())
     gateway.until(lambda: gateway.ask().status_code == 200)
-    gateway.until(lambda: gateway.metric('spice_gateway_requests_total{release="",route="text",status="429"}') >= 0)
 
 
 def test_a_client_that_does_not_read_holds_no_revoked_release(world, limited) -> None:
