@@ -72,6 +72,7 @@ class Policy:
         blind: how often the options alone tell it the gold answer; else it guesses.
         place: the place among the options that it always answers, if any.
         noise: share of its gold answers that are not what the question asks for, by iteration.
+        falsified: share of the documents in which the fact that is asked for is false.
         answer: the answer that it asks for wherever the document has it.
         entropy: of its distribution, in nats, by iteration.
         invalid: share of its attempts that are no task, by iteration.
@@ -83,6 +84,7 @@ class Policy:
     blind: float = 0.0
     place: int | None = None
     noise: Callable[[int], float] = lambda _: 0.0
+    falsified: float = 0.0
     answer: str | None = None
     entropy: Callable[[int], float] = lambda _: 1.5
     invalid: Callable[[int], float] = lambda _: 0.1
@@ -98,6 +100,7 @@ class ScriptedEngine:
     seed: int
     iteration: int = 0
     truth: dict[str, str] = field(default_factory=dict)
+    read: dict[str, str] = field(default_factory=dict)
     gold: dict[str, str] = field(default_factory=dict)
     skills: dict[str, float] = field(default_factory=dict)
 
@@ -127,7 +130,8 @@ class ScriptedEngine:
         true = planted if planted and planted in document.text else rng.choice(spans)
         question = self.policy.question(document, true, rng)
         gold = rng.choice(spans) if rng.random() < self.policy.noise(self.iteration) else true
-        self.truth[question], self.gold[question] = true, gold
+        self.read[question], self.gold[question] = true, gold
+        self.truth[question] = "something else" if rng.random() < self.policy.falsified else true
         self.skills[question] = self.policy.skill(rng)
         return f"Answer: {gold}\nQuestion: {question}"
 
@@ -138,7 +142,7 @@ class ScriptedEngine:
             right = next((option for option in options if option in self.gold.values()), options[0])
             return f"\\boxed{{{right if rng.random() < self.policy.blind else rng.choice(options)}}}"
         chance = self.policy.with_document if open_book else self.skills[question]
-        known = self.truth[question] if open_book else self.gold[question]
+        known = self.read[question] if open_book else self.gold[question]
         wrong = [option for option in options if option != known] or ["nothing"]
         return f"\\boxed{{{known if rng.random() < chance else rng.choice(wrong)}}}"
 
@@ -200,7 +204,10 @@ FAILURES: dict[str, tuple[str, Policy]] = {
     "leaks the answer": ("leak", replace(HEALTHY, question=leaking)),
     "30% label noise, oracle": ("label_noise", replace(HEALTHY, noise=lambda _: 0.3)),
     "30% label noise from iteration 11": ("label_noise", replace(HEALTHY, noise=lambda i: 0.3 if i > 10 else 0.0)),
-    "poisoned corpus": ("one_kind", replace(HEALTHY, answer=POISON)),
+    # What many documents share is no answer to a task, so a planted name costs valid attempts and teaches nothing.
+    "poisoned corpus, one planted name": ("valid_rate", replace(HEALTHY, answer=POISON)),
+    # With the document in sight a policy confirms what is false in it; only an oracle knows better.
+    "poisoned corpus, false facts, oracle": ("label_noise", replace(HEALTHY, falsified=0.4)),
     "options give it away": ("choices_only", replace(HEALTHY, blind=0.9)),
     "entropy collapses": ("entropy_collapse", replace(HEALTHY, entropy=lambda i: 1.5 * 0.7**i)),
     "death spiral": (

@@ -28,7 +28,7 @@ class Extraction(NamedTuple):
     longest: int
     coverage: float
     density: float
-    copied: float = 0.0
+    copied: float
 
 
 def extraction(text: str, document: str) -> Extraction:
@@ -47,7 +47,7 @@ def extraction(text: str, document: str) -> Extraction:
         runs.append(run)
         start += max(run, 1)
     if not words:
-        return Extraction(0, 0.0, 0.0)
+        return Extraction(0, 0.0, 0.0, 0.0)
     return Extraction(
         max(runs),
         sum(runs) / len(words),

@@ -12,10 +12,10 @@ words = st.lists(st.sampled_from(["a", "b", "c", "d"]), max_size=30).map(" ".joi
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("When was the Sella Bridge opened?", Extraction(3, 5 / 6, 11 / 6)),  # was | the Sella Bridge | opened
-        ("THE SELLA BRIDGE WAS", Extraction(4, 1.0, 4.0)),
-        ("Who?", Extraction(0, 0.0, 0.0)),
-        ("", Extraction(0, 0.0, 0.0)),
+        ("When was the Sella Bridge opened?", Extraction(3, 5 / 6, 11 / 6, 3 / 6)),  # was | the Sella Bridge | opened
+        ("THE SELLA BRIDGE WAS", Extraction(4, 1.0, 4.0, 1.0)),
+        ("Who?", Extraction(0, 0.0, 0.0, 0.0)),
+        ("", Extraction(0, 0.0, 0.0, 0.0)),
     ],
 )
 def test_extraction(text, expected):
@@ -42,7 +42,7 @@ def test_the_longest_run_is_the_longest_common_one(text, document):
 def test_a_copy_is_one_run(text):
     n = len(text.split())
 
-    assert extraction(text, f"x {text} y") == Extraction(n, 1.0, n)
+    assert extraction(text, f"x {text} y") == Extraction(n, 1.0, n, float(n >= 3))
 
 
 @pytest.mark.parametrize(
@@ -88,3 +88,24 @@ def test_archive_forgets_the_oldest():
     assert not archive.seen("Who built the bridge?")
     assert archive.seen("When does the lake freeze?")
     assert archive.seen("How high is the tower?")
+
+
+def test_an_archive_finds_what_it_was_told_however_much_came_after():
+    archive = QuestionArchive()
+    early = [f"Which river of country {i * 7919} is the longest of all its rivers?" for i in range(3)]
+    archive.add(early)
+    # Past the size that it begins with, so that all is hashed anew.
+    archive.add([f"{i} {i * i} {i * i * i} {i * 31}" for i in range(4200)])
+
+    assert len(archive) == 4203
+    assert all(archive.seen(question) for question in early)
+    assert not archive.seen("Who wrote the opera that tells of a gardener of glass?")
+
+
+def test_an_archive_forgets_the_oldest_beyond_its_capacity():
+    archive = QuestionArchive(capacity=2)
+    archive.add(["What is the first of the questions?", "Who asked another thing altogether?", "When did it happen?"])
+
+    assert len(archive) == 2
+    assert not archive.seen("What is the first of the questions?")
+    assert archive.seen("Who asked another thing altogether?") and archive.seen("When did it happen?")
