@@ -183,7 +183,7 @@ def _constant_stops(stop: float) -> Shares:
 
 def _even_stops(shortest: int) -> Shares:
     """Likewise, such that each number of operations from `shortest` on is equally likely."""
-    return np.where(_PLACES + 1 < shortest, 0.0, 1 / (STEPS - _PLACES)).astype(np.float32)
+    return np.where(shortest > _PLACES + 1, 0.0, 1 / (STEPS - _PLACES)).astype(np.float32)
 
 
 def _with_stops(wanted: Shares, stops: Shares) -> Shares:

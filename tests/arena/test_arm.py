@@ -9,14 +9,14 @@ import pytest
 
 pytest.importorskip("torch")
 
-from spice.arena import arm, warmstarts, warmup  # noqa: E402
-from spice.arena.arm import Arm  # noqa: E402
-from spice.arena.pool import play_all  # noqa: E402
-from spice.arena.world import LADDER  # noqa: E402
-from spice.config import StoreConfig  # noqa: E402
-from spice.errors import ConfigError  # noqa: E402
-from spice.models.catalog import warm_start_folder  # noqa: E402
-from spice.store import open_store  # noqa: E402
+from spice.arena import arm, warmstarts, warmup
+from spice.arena.arm import Arm
+from spice.arena.pool import play_all
+from spice.arena.world import LADDER
+from spice.config import StoreConfig
+from spice.errors import ConfigError
+from spice.models.catalog import warm_start_folder
+from spice.store import open_store
 
 SETS = (
     "training.iterations=2",
@@ -91,5 +91,5 @@ def test_arms_are_played_side_by_side_and_come_back_in_order(store: StoreConfig)
 
 
 def test_a_setting_that_is_none_is_refused(store: StoreConfig) -> None:
-    with pytest.raises(ConfigError, match="recipe.rewardd"):
+    with pytest.raises(ConfigError, match=r"recipe\.rewardd"):
         arm.play(Arm("ladder", "spice", 0, ("recipe.rewardd=1",)), store, silent)

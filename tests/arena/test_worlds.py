@@ -8,10 +8,10 @@ import pytest
 
 pytest.importorskip("torch")
 
-from spice.arena.arm import Arm  # noqa: E402
-from spice.arena.compare import Comparison, tabulate  # noqa: E402
-from spice.arena.pool import play_all  # noqa: E402
-from spice.config import StoreConfig  # noqa: E402
+from spice.arena.arm import Arm
+from spice.arena.compare import Comparison, tabulate
+from spice.arena.pool import play_all
+from spice.config import StoreConfig
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600)]
 
