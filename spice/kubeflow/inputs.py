@@ -68,11 +68,12 @@ def documents(location: str, config: Config, environ: Mapping[str, str] = os.env
     source = open_store(config.store.model_copy(update={"url": location}), environ)
     with tempfile.TemporaryDirectory(prefix="spice-documents-") as temporary:
         folder = Path(temporary) / "documents"
-        found = 0
-        for info in source.list(""):
-            source.get_file(info.key, folder / info.key)
-            found += 1
-        if not found:
+        # Some tools put an empty object where they show a folder.
+        keys = [info.key for info in source.list("") if not info.key.endswith("/")]
+        for key in keys:
+            (folder / key).parent.mkdir(parents=True, exist_ok=True)
+            source.get_file(key, folder / key)
+        if not keys:
             raise CorpusError(f"There is no object under {location}. Check the bucket and the prefix.")
         yield folder
 
