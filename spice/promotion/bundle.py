@@ -147,7 +147,7 @@ def _judge_again(log: ReleaseLog, ref: str) -> None:
     for part in (wanted.candidate, wanted.base, wanted.corpus):
         if digest(log.store.get(f"{part}/{MANIFEST}")) != digest_of(part):
             raise RefusedError(f"{part}/{MANIFEST} was changed.")
-    again = []
+    again: list[str] = []
     for each in decision.policies:
         text = log.store.get(f"{gate.POLICIES}/{each.digest}.rego").decode(errors="replace")
         rules = policy.Policy(each.name, text)

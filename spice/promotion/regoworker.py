@@ -18,6 +18,7 @@ def main() -> None:
     os.dup2(2, 1)
     given = json.load(sys.stdin)
     try:
+        answer: dict[str, object]
         if "tests" in given:
             answer = {"tests": run_tests(given["policy"], given["tests"])}
         else:
