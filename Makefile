@@ -41,7 +41,8 @@ test-cluster: $(VENV)/.test-stamp ## Install the chart into the cluster of KUBEC
 test-e2e: $(VENV)/.test-stamp ## Build the images and run them, and other tests that need containers [BASE_IMAGE=name]
 	BASE_IMAGE=$(BASE_IMAGE) $(BIN)/pytest -m e2e -rs $(ARGS)
 
-manifests: $(VENV)/.test-stamp ## Write what is made from the chart: k8s/ and the tables of its documents
+manifests: $(VENV)/.test-stamp ## Write what is made from others: the chart's policies, k8s/, tables of the chart's documents
+	$(BIN)/spice store policies BUCKET --prefix PREFIX --out helm/spice/files/policies
 	$(BIN)/python scripts/render_manifests.py
 	$(BIN)/python scripts/chart_docs.py
 

@@ -64,8 +64,9 @@ def prepare(client: Minio, endpoint: str, bucket: str, lock_days: int) -> Prepar
         return Prepared(bucket, made, client.get_bucket_versioning(bucket).status == ENABLED, max(lock_days, days or 0))
     except (MinioException, urllib3.exceptions.HTTPError) as error:
         raise StoreError(
-            f"The bucket {bucket} at {endpoint} could not be prepared: {error}. Check the network, and the credentials, "
-            "which must be those of an administrator of the store."
+            f"The bucket {bucket} at {endpoint} could not be prepared: {error}. "
+            "Check the network, and the credentials, which "
+            "must be those of an administrator of the store."
         ) from error
 
 
