@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import Sequence
 
 from spice.selfplay.executor import Executor
@@ -11,6 +12,7 @@ from spice.selfplay.types import Program, ProgramKind, Task
 KINDS: tuple[ProgramKind, ...] = ("deduction", "abduction", "induction")
 SEED = Program("deduction", "def f(x): return x", ("1",), ("1",))
 """What there is before anything was proposed: the identity, as in the paper."""
+_INTEGER = re.compile(r"0|-?[1-9][0-9]*")
 _IDENTITY = "def f(*values): return values[0] if len(values) == 1 else values"
 
 
@@ -83,7 +85,11 @@ def answers_program(program: Program, answer: str, executor: Executor) -> bool:
     """
     match program.kind:
         case "deduction":
-            return answer == program.outputs[0] or executor.run(_IDENTITY, [answer]).outputs == program.outputs
+            gold = program.outputs[0]
+            # A wrong whole number need not be read by a process of its own.
+            if answer == gold or (_INTEGER.fullmatch(answer) and _INTEGER.fullmatch(gold)):
+                return answer == gold
+            return executor.run(_IDENTITY, [answer]).outputs == program.outputs
         case "abduction":
             return answer == program.inputs[0] or executor.run(program.code, [answer]).outputs == program.outputs
         case "induction":

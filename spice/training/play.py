@@ -141,7 +141,7 @@ class Players:
         return kept
 
     def propose(
-        self, messages: Sequence[Sequence[Message]], grammars: Sequence[Grammar], seeds: Seeds
+        self, messages: Sequence[Sequence[Message]], grammars: Sequence[Grammar | None], seeds: Seeds
     ) -> list[tuple[tuple[int, ...], list[Completion]]]:
         """Let the Challenger write G times to each of some messages; each prompt with what was written."""
         requests = [

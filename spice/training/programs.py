@@ -6,6 +6,7 @@ import io
 import json
 import random
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -16,8 +17,10 @@ from spice.errors import TrainingError
 from spice.rollout.base import Completion, Grammar
 from spice.selfplay import proposals
 from spice.selfplay.executor import Executor
+from spice.selfplay.ladder_programs import parse_ladder
 from spice.selfplay.programs import KINDS, ProgramArchive, observe, program_task
-from spice.selfplay.types import Document, Program, ProgramKind
+from spice.selfplay.prompts import Message, challenger_messages
+from spice.selfplay.types import NO_DOCUMENT, Document, Program, ProgramKind
 from spice.store.base import ObjectStore
 from spice.training.play import Attempt, Players, Seeds
 from spice.training.records import tasks_key
@@ -34,18 +37,17 @@ class ProgramPoser:
     def __init__(self, recipe: RecipeConfig, executor: Executor) -> None:
         """Begin with an archive that holds the identity function only."""
         self._recipe = recipe
+        self._ladder = recipe.template == "ladder"
         self._template: proposals.Template = "full" if recipe.template == "full" else "short"
         self._executor = executor
         self._archive = ProgramArchive()
 
     def __call__(self, players: Players, _iteration: int, seeds: Seeds) -> list[list[Attempt]]:
         """Pose an iteration's tasks; attempts by place."""
-        kinds = [KINDS[place % len(KINDS)] for place in range(self._recipe.batch_documents)]
+        possible = KINDS[:1] if self._ladder else KINDS
+        kinds = [possible[place % len(possible)] for place in range(self._recipe.batch_documents)]
         references = [self._references(kind, random.Random(seeds("references", i))) for i, kind in enumerate(kinds)]
-        asked = [
-            proposals.proposal_messages(kind, known, self._template, self._recipe.program_inputs)
-            for kind, known in zip(kinds, references, strict=True)
-        ]
+        asked = [self._messages(kind, known) for kind, known in zip(kinds, references, strict=True)]
         grammars = [self._grammar(kind) for kind in kinds]
         attempts = [
             [self._attempt(kind, known[0], prompt, completion) for completion in completions]
@@ -77,20 +79,33 @@ class ProgramPoser:
     def _references(self, kind: ProgramKind, rng: random.Random) -> list[Program]:
         return self._archive.draw(1 if kind == "induction" else self._recipe.references, rng)
 
-    def _grammar(self, kind: ProgramKind) -> Grammar:
+    def _messages(self, kind: ProgramKind, references: Sequence[Program]) -> list[Message]:
+        if self._ladder:
+            return challenger_messages(NO_DOCUMENT, "free_form", self._recipe)
+        return proposals.proposal_messages(kind, references, self._template, self._recipe.program_inputs)
+
+    def _grammar(self, kind: ProgramKind) -> Grammar | None:
+        if self._ladder:
+            return None
         form, text = proposals.proposal_grammar(kind, self._template, self._recipe.program_inputs)
         return Grammar(form, text if isinstance(text, str) else json.dumps(text))
 
     def _attempt(self, kind: ProgramKind, given: Program, prompt: tuple[int, ...], completion: Completion) -> Attempt:
         about = Document(kind, "", "")
-        found = proposals.parse_proposal(completion.text, kind, self._template, given)
+        if self._ladder:
+            read = parse_ladder(completion.text)
+            question, found = read if isinstance(read, tuple) else ("", read)
+        else:
+            question, found = "", proposals.parse_proposal(completion.text, kind, self._template, given)
         if isinstance(found, str):
             reason = "cut off at the length limit" if completion.finish == "length" else found
             return Attempt(about, prompt, completion, None, reason, {}, kind)
         program = observe(kind, found.code, found.inputs, self._executor, found.message)
         if isinstance(program, str):
             return Attempt(about, prompt, completion, None, program, {"well_formed": False}, kind)
-        return Attempt(about, prompt, completion, program_task(program), "", {"well_formed": True}, kind)
+        task = program_task(program)
+        task = replace(task, question=question) if question else task
+        return Attempt(about, prompt, completion, task, "", {"well_formed": True}, kind)
 
     def _remember(self, programs: Sequence[Program]) -> None:
         """Induction tasks are about programs that are known already."""

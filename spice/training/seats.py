@@ -101,7 +101,6 @@ def store_seat(store: ObjectStore, seat: Seat, base: str, folder: Path, config: 
     if seat.learner:
         fields: dict[str, JSON] = {
             "base": base,
-            "iteration": iteration,
             "role": "challenger",
             "recipe": config.recipe.name,
         }
