@@ -42,13 +42,15 @@ def run(
     as_json: JsonOption = False,
 ) -> None:
     """Play one recipe with one seed and put the test to its checkpoints. Typed again, it goes on where it was."""
+    chosen = _known(recipe)
+
     from spice.arena.arm import Arm, play
     from spice.arena.compare import tabulate
     from spice.arena.table import markdown
     from spice.cli.progress import reporter
 
     place = load_config("arena", None, None, store).store
-    arm = Arm(world, _known(recipe), seed, tuple(sets or ()))
+    arm = Arm(world, chosen, seed, tuple(sets or ()))
     with reporter(as_json) as progress, _continued():
         result = play(arm, place, progress)
     emit(result, f"{markdown(tabulate([result]))}\n\nRun: {result.run}\nReport: spice report {result.run}", as_json)
@@ -78,15 +80,17 @@ def compare(
 
     What is finished is not played again, and what was stopped goes on where it was.
     """
+    chosen = QUICK if quick else _recipes(recipes)
+    numbers = (0,) if quick else _seeds(seeds)
+    changed = [_variant(text) for text in variants or []]
+
     from spice.arena.compare import tabulate
     from spice.arena.pool import play_all
     from spice.cli.progress import reporter
 
-    chosen = QUICK if quick else _recipes(recipes)
-    numbers = (0,) if quick else _seeds(seeds)
     place = load_config("arena", None, None, store).store
     with reporter(as_json) as progress, _continued():
-        arms = _arms(chosen, numbers, world, tuple(sets or ()), variants or [])
+        arms = _arms(chosen, numbers, world, tuple(sets or ()), changed)
         if tune:
             arms = _tuned(arms, world, tuple(sets or ()), place, jobs, progress)
         found = tabulate(play_all(arms, place, jobs, progress))
@@ -100,6 +104,8 @@ def warm_up(
     as_json: JsonOption = False,
 ) -> None:
     """Train the models that a comparison begins with, and keep them in the cache folder; minutes each."""
+    chosen = _seeds(seeds)
+
     from spice.arena import warmstarts
     from spice.arena.world import find
     from spice.cli.progress import reporter
@@ -109,7 +115,7 @@ def warm_up(
     prepare(0)
     made: dict[str, str] = {}
     with reporter(as_json) as progress:
-        for seed in _seeds(seeds):
+        for seed in chosen:
             name = warmstarts.name(place, seed)
             made[name] = str(warmstarts.ensure(place, seed, lambda done, total, what=name: progress(done, total, what)))
     emit(made, "\n".join(f"{name}: {folder}" for name, folder in made.items()), as_json)
@@ -127,14 +133,17 @@ def _continued() -> Iterator[None]:
 
 
 def _arms(
-    recipes: tuple[RecipeName, ...], seeds: tuple[int, ...], world: str, sets: tuple[str, ...], variants: list[str]
+    recipes: tuple[RecipeName, ...],
+    seeds: tuple[int, ...],
+    world: str,
+    sets: tuple[str, ...],
+    variants: list[tuple[str, tuple[str, ...]]],
 ) -> list[Arm]:
     from spice.arena.arm import Arm
 
-    changed = [_variant(text) for text in variants]
     return [
         *(Arm(world, recipe, seed, sets) for recipe in recipes for seed in seeds),
-        *(Arm(world, "spice", seed, (*sets, *more), label) for label, more in changed for seed in seeds),
+        *(Arm(world, "spice", seed, (*sets, *more), label) for label, more in variants for seed in seeds),
     ]
 
 
