@@ -64,9 +64,8 @@ def prepare(client: Minio, endpoint: str, bucket: str, lock_days: int) -> Prepar
         return Prepared(bucket, made, client.get_bucket_versioning(bucket).status == ENABLED, max(lock_days, days or 0))
     except (MinioException, urllib3.exceptions.HTTPError) as error:
         raise StoreError(
-            f"The bucket {bucket} at {endpoint} could not be prepared: {error}. "
-            "Check the network, and the credentials, which "
-            "must be those of an administrator of the store."
+            f"The bucket {bucket} at {endpoint} could not be prepared: {error}. Check the network, and that the "
+            "credentials are those of an administrator of the store."
         ) from error
 
 
@@ -78,5 +77,4 @@ def _locked_days(client: Minio, bucket: str) -> int | None:
         if error.code in _NO_LOCK:
             return None
         raise
-    duration, unit = found.duration or (0, DAYS)
-    return int(duration) * (1 if unit == DAYS else 365)
+    return int(found.duration or 0) * (1 if found.duration_unit in (DAYS, None) else 365)

@@ -96,7 +96,7 @@ def test_a_bucket_that_cannot_be_locked_is_refused_and_left_alone(s3_store_confi
 def test_the_verb(s3_store_config: StoreConfig) -> None:
     sets = [f"store.endpoint={s3_store_config.endpoint}", "store.secure=false"]
     options = [word for each in sets for word in ("--set", each)]
-    command = ["setup", "--store", "s3://spice-setup-verb", "--lock-days", "1", "--json", *options]
-    done = CliRunner().invoke(cli.load("store"), command)
+    command = ["store", "setup", "--store", "s3://spice-setup-verb", "--lock-days", "1", "--json", *options]
+    done = CliRunner().invoke(cli.app, command)
     assert done.exit_code == 0, done.output
     assert json.loads(done.output)["lock_days"] == 1
