@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, Any, get_args
@@ -53,7 +54,8 @@ def run(
     arm = Arm(world, chosen, seed, tuple(sets or ()))
     with reporter(as_json) as progress, _continued():
         result = play(arm, place, progress)
-    emit(result, f"{markdown(tabulate([result]))}\n\nRun: {result.run}\nReport: spice report {result.run}", as_json)
+    report = shlex.join(["spice", "report", result.run, "--store", place.url])
+    emit(result, f"{markdown(tabulate([result]))}\n\nRun: {result.run}\nReport: {report}", as_json)
 
 
 @arena.command()
