@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -37,7 +37,7 @@ def parse(data: bytes, name: str) -> list[tuple[str, Task]]:
 
     Args:
         data: JSONL, one `Question` a line; empty lines are passed over.
-        name: of the file, for messages and ids.
+        name: of the file, for messages; its last part is in the ids of questions that have none.
 
     Returns:
         (id, task), in the order of the file.
@@ -59,7 +59,7 @@ def parse(data: bytes, name: str) -> list[tuple[str, Task]]:
         task = Task(form, one.question, one.answer, one.answer_type, one.options)  # type: ignore[arg-type]
         if fault := malformation(task):
             raise ConfigError(f"{name}, line {number}: {fault}.")
-        found.append((one.id or f"{name}:{number}", task))
+        found.append((one.id or f"{PurePath(name).name}:{number}", task))
     if not found:
         raise ConfigError(f"{name} holds no question.")
     return found
