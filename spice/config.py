@@ -135,6 +135,12 @@ class RecipeConfig(Section):
         min_length=1,
         description="kinds of spans that span_answers may ask for",
     )
+    question_forms: tuple[Literal["wh", "blank"], ...] = Field(
+        ("wh",),
+        min_length=1,
+        description="what span_answers lets the Challenger write: a question in its own words, or a sentence of the "
+        "document with the answer left out",
+    )
     option_orders: int = Field(
         1, ge=1, description="orders in which the options are shown to the group; 1 shows all the same"
     )

@@ -9,26 +9,22 @@ are few items, and every figure states its n.
 from __future__ import annotations
 
 import random
-import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from spice.evaluation.items import Item, Segment, Suite
-from spice.evaluation.sentences import split_sentences
 from spice.selfplay.answers import contains, normalise
+from spice.selfplay.blanks import blank_out
 from spice.selfplay.types import Task
-from spice.text.spans import Span, SpanIndex, find_spans
+from spice.text.sentences import split_sentences
+from spice.text.spans import SpanIndex, find_spans
 
-BLANK = "____"
 STEM = "Which option fills the blank? {sentence}"
 OPTIONS = 4
 _MIN_WORDS, _MAX_WORDS = 6, 45
 _PER_DOCUMENT = 12
 _TRIED = 200
-_POINTS_ELSEWHERE = re.compile(
-    r"^(?:it|its|he|his|she|her|they|their|these|those|this|that|here|there|such|both|we|our|i|my|you|your)\b", re.I
-)
 
 
 @dataclass(frozen=True)
@@ -122,27 +118,14 @@ def _blank(
     wanted = [span for span in spans if span.kind == ("term" if terms else "name")]
     rng.shuffle(wanted)
     for span in wanted:
-        blanked = sentence[: span.start] + BLANK + sentence[span.end :]
-        shown = _name_subject(blanked, segment.title.strip(), span, spans)
-        if shown is None or contains(shown, span.text):
+        shown = blank_out(sentence, span, spans, segment.title)
+        if shown is None:
             continue
         distractors = index.draw(span, segment.document_id, whole, OPTIONS - 1, rng)
         if not distractors or not _distinct(span.text, distractors, shown):
             continue
         return Candidate(segment.document_id, shown, span.text, tuple(distractors), sentence)
     return None
-
-
-def _name_subject(blanked: str, title: str, span: Span, spans: list[Span]) -> str | None:
-    """The blanked sentence such that it makes sense alone, or `None` if it cannot.
-
-    The title goes before it unless it is there already. Where there is none, or it gives the answer
-    away, the sentence must hold another name and must not begin with a word that points elsewhere.
-    """
-    if title and not contains(title, span.text):
-        return blanked if title.casefold() in blanked.casefold() else f"{title}: {blanked}"
-    names = any(other.kind == "name" and other != span for other in spans)
-    return blanked if names and not _POINTS_ELSEWHERE.match(blanked) else None
 
 
 def _distinct(answer: str, distractors: Sequence[str], shown: str) -> bool:

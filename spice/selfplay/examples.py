@@ -7,7 +7,11 @@ of answer (name, date, number, term) and the place of the right option vary.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
+
+from spice.selfplay.blanks import BLANK
+from spice.text.sentences import split_sentences
 
 
 @dataclass(frozen=True)
@@ -18,6 +22,12 @@ class Example:
     question: str
     answer: str
     options: tuple[str, ...]
+
+    @property
+    def blanked(self) -> str:
+        """The sentence of the text that holds the answer, with the answer left out."""
+        answer = re.compile(re.escape(self.answer), re.IGNORECASE)
+        return next(answer.sub(BLANK, each) for each in split_sentences(self.text) if answer.search(each))
 
 
 EXAMPLES = (

@@ -9,10 +9,11 @@ holds the training loop to it.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import cycle
 from typing import Protocol
 
 from spice.config import RecipeConfig
-from spice.selfplay import ladder, prompts_full
+from spice.selfplay import ladder, prompts_full, short
 from spice.selfplay.examples import EXAMPLES, Example
 from spice.selfplay.types import NO_DOCUMENT, Document, Task, TaskFormat
 
@@ -61,10 +62,11 @@ def challenger_messages(document: Document, task_format: TaskFormat, recipe: Rec
     if document == NO_DOCUMENT:
         return _ungrounded_messages(task_format, recipe)
     messages: list[Message] = [{"role": "system", "content": _CHALLENGER}]
-    for example in EXAMPLES[: recipe.few_shot]:
+    for example, form in zip(EXAMPLES[: recipe.few_shot], cycle(recipe.question_forms), strict=False):
+        question = example.question if form == "wh" else short.fill_in(example.blanked)
         messages += [
             _user(_text_turn(example.text)),
-            _assistant(f"Answer: {example.answer}\nQuestion: {example.question}"),
+            _assistant(f"Answer: {example.answer}\nQuestion: {question}"),
         ]
     return [*messages, _user(_text_turn(document.text))]
 

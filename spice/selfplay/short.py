@@ -4,7 +4,9 @@ The Challenger writes one answer and one question, held to a grammar of its
 document: one of the document's own spans, then a wh-question for that kind of
 span. The answer comes first, because a small model can turn the sentence around
 a span into a question far better than it can find the answer to a question that
-it has made up. Wrong options are drawn by code from other documents, because a small model's own are junk.
+it has made up. A still easier form is a sentence of the document with the span
+left out: the Challenger then chooses what to ask and words nothing, and its gold
+answers are right. Wrong options are drawn by code from other documents, because a small model's own are junk.
 The grammar has no influence on what is learned from the tokens that it forces:
 their log-probability is zero under the constrained distribution.
 """
@@ -17,12 +19,14 @@ import re
 from collections.abc import Sequence
 
 from spice.config import RecipeConfig
+from spice.selfplay.blanks import blanked_sentences
 from spice.selfplay.types import NO_DOCUMENT, Document, Task, TaskFormat
 from spice.text.spans import Kind, Span, SpanIndex, find_spans
 
 _LINES = re.compile(
     r"\s*Answer: (?P<answer>[^\n]+)(?:\nOthers: (?P<others>[^\n]+))?\nQuestion: (?P<question>[^\n]+\?)\s*"
 )
+_FILL = 'What fills the blank in "{sentence}"?'
 _INTEGER = re.compile(r"[+-]?\d{1,3}(?:,\d{3})+|[+-]?\d+")
 # A question word goes with a kind of answer. Without this link a small model pairs "When" with a city.
 # No opening may be the beginning of another one of its kind plus a space: the grammar's lexer is greedy.
@@ -59,9 +63,20 @@ def grammar(document: Document, recipe: RecipeConfig, index: SpanIndex) -> str |
     spans = answer_spans(document, index)
     branches = []
     for kind in recipe.answer_kinds:
-        if answers := [span.text for span in spans if span.kind == kind]:
+        answers = [span.text for span in spans if span.kind == kind]
+        if answers and "wh" in recipe.question_forms:
             branches.append(f'{_either(answers)} "\\nQuestion: " {_either(_OPENINGS[kind])} {_BODY}')
+        if "blank" in recipe.question_forms:
+            branches += [
+                json.dumps(f"{answer}\nQuestion: {fill_in(sentence)}", ensure_ascii=False)
+                for answer, sentence in blanked_sentences(document, answers)
+            ]
     return 'start: "Answer: " (' + " | ".join(branches) + ")" if branches else None
+
+
+def fill_in(sentence: str) -> str:
+    """The question that asks for what is left out of a sentence."""
+    return _FILL.format(sentence=sentence)
 
 
 def _either(texts: Sequence[str]) -> str:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from spice.evaluation.sentences import split_sentences
+from spice.text.sentences import split_sentences
 
 CASES = {
     "plain": ("One is here. Two is there! Is three?", ["One is here.", "Two is there!", "Is three?"]),
