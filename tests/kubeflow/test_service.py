@@ -84,8 +84,8 @@ class Pipelines:
 
     def upload(self, query: dict[str, str], body: bytes) -> Any:
         """The service stores both documents of a file under one head."""
-        text = body.partition(b"\r\n\r\n")[2].rpartition(b"\r\n--")[0].rpartition(b"\r\n--")[0] or body
-        spec, platform = yaml.safe_load_all(text.decode() if b"components:" in text else TEXT)
+        text = body.partition(b"\r\n\r\n")[2].rpartition(b"\r\n--")[0]
+        spec, platform = yaml.safe_load_all(text)
         version = api.V2beta1PipelineVersion(
             pipeline_id=query["pipelineid"],
             pipeline_version_id=self.new("v"),
@@ -189,7 +189,7 @@ def test_the_state_of_a_job_and_its_tasks_is_read(service: Service, pipelines: P
     tasks = [
         api.V2beta1PipelineTaskDetail(task_id="1", display_name="ingest", state="SUCCEEDED"),
         api.V2beta1PipelineTaskDetail(
-            task_id="2", display_name="train", state="FAILED", error=api.GooglerpcStatus(message="no GPU")
+            task_id="2", display_name="train", state="FAILED", error=api.GoogleRpcStatus(message="no GPU")
         ),
     ]
     run = api.V2beta1Run(
