@@ -13,7 +13,8 @@ from spice.promotion.log import ReleaseLog
 from spice.promotion.release import status
 from spice.store import artifacts
 
-pytestmark = [pytest.mark.integration, pytest.mark.torch]
+# Whole pipelines: on a busy machine they take many times as long as on an idle one.
+pytestmark = [pytest.mark.integration, pytest.mark.torch, pytest.mark.timeout(1800)]
 
 
 def spice(*arguments: str) -> None:
