@@ -32,7 +32,7 @@ class Reading(Part):
     @property
     def correct(self) -> NDArray[np.bool_]:
         """Right answers, shape [items]."""
-        return np.frombuffer(self.answers.encode(), dtype=np.uint8) == ord("1")
+        return np.array([answer == "1" for answer in self.answers], dtype=np.bool_)
 
 
 class LabelReading(Part):

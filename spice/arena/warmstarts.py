@@ -1,10 +1,15 @@
-"""Where warm starts are found: made once for each world and seed, and kept in the user's cache folder."""
+"""Where warm starts are found: made once for each world and seed, and kept in the user's cache folder.
+
+The first one of the world `ladder` ships with the package, since it takes minutes to make; `spice arena warm-up --anew`
+makes it again.
+"""
 
 from __future__ import annotations
 
 import shutil
 import tempfile
 from collections.abc import Callable
+from importlib import resources
 from pathlib import Path
 
 from spice.arena import warmup
@@ -48,9 +53,28 @@ def ensure_questions(world: World) -> None:
         Path(file.name).replace(target)
 
 
-def ensure(world: World, seed: int, report: warmup.Report = warmup.silent) -> Path:
-    """The folder of the warm start that a comparison's seed begins with; trained now if it is not in the cache."""
-    return _ensure(name(world, seed), lambda folder: warmup.build(folder, world, seed % COUNT, report=report))
+def ensure(world: World, seed: int, report: warmup.Report = warmup.silent, *, anew: bool = False) -> Path:
+    """The folder of the warm start that a comparison's seed begins with.
+
+    Args:
+        world: whose documents it reads.
+        seed: of the comparison.
+        report: told of progress where it has to be trained.
+        anew: train it even if it is in the cache or ships with the package.
+    """
+    called = name(world, seed)
+    if anew:
+        shutil.rmtree(warm_start_folder(called), ignore_errors=True)
+    shipped = resources.files("spice.arena") / "weights" / called
+
+    def make(folder: Path) -> None:
+        if anew or not shipped.is_dir():
+            warmup.build(folder, world, seed % COUNT, report=report)
+            return
+        for file in shipped.iterdir():
+            (folder / file.name).write_bytes(file.read_bytes())
+
+    return _ensure(called, make)
 
 
 def _ensure(called: str, build: Callable[[Path], None]) -> Path:

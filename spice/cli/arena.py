@@ -6,6 +6,7 @@ import re
 import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, get_args
 
 import typer
@@ -103,6 +104,7 @@ def compare(
 def warm_up(
     seeds: Annotated[str, typer.Option("--seeds", help="How many (3), or which (0,1).")] = "3",
     world: WorldOption = "ladder",
+    anew: Annotated[bool, typer.Option("--anew", help="Train also what is there already or ships with it.")] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Train the models that a comparison begins with, and keep them in the cache folder; minutes each."""
@@ -119,8 +121,13 @@ def warm_up(
     with reporter(as_json) as progress:
         for seed in chosen:
             name = warmstarts.name(place, seed)
-            made[name] = str(warmstarts.ensure(place, seed, lambda done, total, what=name: progress(done, total, what)))
+            step = partial(_step, progress, name)
+            made[name] = str(warmstarts.ensure(place, seed, step, anew=anew))
     emit(made, "\n".join(f"{name}: {folder}" for name, folder in made.items()), as_json)
+
+
+def _step(progress: Progress, what: str, done: int, total: int) -> None:
+    progress(done, total, what)
 
 
 @contextmanager
