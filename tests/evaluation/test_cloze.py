@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from spice.evaluation import cloze
 from spice.evaluation.items import Suite
 from spice.selfplay.answers import contains, normalise
+from spice.selfplay.blanks import BLANK
 
 
 def build(segments: list[Any], count: int = 100, seed: int = 1) -> Suite:
@@ -27,11 +28,11 @@ def test_every_item_is_sound(atlas: list[Any]) -> None:
     assert suite.items
     for item in suite.items:
         task, document = item.task, texts[item.cluster]
-        assert task.question.count(cloze.BLANK) == 1
+        assert task.question.count(BLANK) == 1
         assert task.answer in task.options
         assert len({normalise(option) for option in task.options}) == cloze.OPTIONS
         assert item.source_text in document
-        blanked = item.source_text.replace(task.answer, cloze.BLANK, 1)
+        blanked = item.source_text.replace(task.answer, BLANK, 1)
         assert task.question.endswith(blanked)
         for option in task.options:
             assert not contains(task.question, option)

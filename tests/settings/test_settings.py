@@ -98,7 +98,7 @@ REFUSED = [
         ["recipe.group_size = 0", "--set", "greater than or equal to 1", "answers per task"],
         sets=["recipe.group_size=0"],
     ),
-    Refused("not a choice", ["recipe.template", "'full' or 'short'"], sets=["recipe.template=long"]),
+    Refused("not a choice", ["recipe.template", "'full', 'short' or 'ladder'"], sets=["recipe.template=long"]),
     Refused("not a choice in a list", ["recipe.formats", "multiple_choice"], sets=["recipe.formats=essay"]),
     Refused("not a number", ["learner.learning_rate", "number"], sets=["learner.learning_rate=fast"]),
     Refused("infinite", ["learner.learning_rate", "finite"], sets=["learner.learning_rate=.inf"]),
