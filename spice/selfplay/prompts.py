@@ -129,15 +129,16 @@ def _text_turn(text: str) -> str:
 
 
 def _question_turn(question: str, options: Sequence[str], text: str | None) -> str:
-    """The options stand before the question: a small model then goes on from the question, not from the last option.
+    """The question, then its options.
 
-    On cloze items of training documents this order raised the untrained SmolLM2-135M-Instruct, held to the four
-    options, from 0.18 to 0.40 right (n = 160).
+    The other order raises the untrained SmolLM2-135M-Instruct, held to the four options, from 0.26 to 0.40 right on
+    held-out blanks. Training loses that again within ten iterations, at every learning rate tried, and ends lower.
     """
     parts = [f"Text:\n{text}\n"] if text is not None else []
+    parts.append(question)
     if options:
-        parts.append("Options: " + "; ".join(options))
-    return "\n".join([*parts, f"Question: {question}"])
+        parts += ["Options:", *(f"- {option}" for option in options)]
+    return "\n".join(parts)
 
 
 def _example_turn(example: Example, task: Task, text: str | None) -> str:

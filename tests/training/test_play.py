@@ -126,7 +126,7 @@ def test_the_group_sees_the_options_in_several_orders(table, orders, group, copi
     shown = []
 
     def first_option(prompt, request, copy):
-        options = tuple(re.findall(r"[a-z]{3}", prompt.rpartition("Options: ")[2].partition("\n")[0]))
+        options = tuple(re.findall(r"^- ([a-z]+)", prompt.rpartition("Options:")[2], re.MULTILINE))
         shown.append(options)
         return f"\\boxed{{{options[0]}}}"
 
