@@ -9,6 +9,49 @@ from components.train.component import train
 from spice.kubeflow.placement import place, returned
 
 
+@dsl.pipeline(name="race")
+def race(
+    corpus: str,
+    recipes: list,
+    name: str,
+    preset: str,
+    settings: list,
+    run: str,
+    launcher: str,
+    cpu: str,
+    memory: str,
+    gpus: str,
+    store: str,
+) -> None:
+    """Train and evaluate each recipe on one corpus, and put the evaluations into one table.
+
+    A pipeline of its own so that its loop takes parameters only: where a loop takes what a task returned, kfp.local
+    hands it the loop's item instead.
+    """
+    common = {"preset": preset, "settings": settings, "store": store}
+    size = {"cpu": cpu, "memory": memory, "gpus": gpus}
+    with dsl.ParallelFor(recipes, name="each-recipe", parallelism=4) as recipe:
+        trained = place(
+            train(
+                corpus=corpus,
+                name=name,
+                run=run,
+                job=dsl.PIPELINE_JOB_ID_PLACEHOLDER,
+                recipe=recipe,
+                start="",
+                launcher=launcher,
+                **common,
+            ),
+            "train",
+            repeatable=True,
+            **size,
+        )
+        evaluated = place(
+            evaluate(checkpoint=returned(trained), **common), "evaluate", repeatable=True, cached=True, **size
+        )
+    place(put_side_by_side(evaluations=dsl.Collected(returned(evaluated)), **common), "request", repeatable=True)
+
+
 @dsl.pipeline(name="compare", description="Train several recipes on the same documents and compare what comes of them.")
 def compare(
     documents: str,
@@ -39,26 +82,22 @@ def compare(
         gpus: GPUs of each pod that trains or evaluates; 0 for none.
         store: Where everything goes: s3://bucket/prefix. Empty: the store that the platform was installed with.
     """
-    common = {"preset": preset, "settings": settings, "store": store}
-    size = {"cpu": cpu, "memory": memory, "gpus": gpus}
-    corpus = place(ingest(documents=documents, name=name, **common), "ingest", memory="8Gi", repeatable=True)
-    with dsl.ParallelFor(recipes, name="each-recipe", parallelism=4) as recipe:
-        trained = place(
-            train(
-                corpus=returned(corpus),
-                name=name,
-                run=run,
-                job=dsl.PIPELINE_JOB_ID_PLACEHOLDER,
-                recipe=recipe,
-                start="",
-                launcher=launcher,
-                **common,
-            ),
-            "train",
-            repeatable=True,
-            **size,
-        )
-        evaluated = place(
-            evaluate(checkpoint=returned(trained), **common), "evaluate", repeatable=True, cached=True, **size
-        )
-    place(put_side_by_side(evaluations=dsl.Collected(returned(evaluated)), **common), "request", repeatable=True)
+    corpus = place(
+        ingest(documents=documents, name=name, preset=preset, settings=settings, store=store),
+        "ingest",
+        memory="8Gi",
+        repeatable=True,
+    )
+    race(
+        corpus=returned(corpus),
+        recipes=recipes,
+        name=name,
+        preset=preset,
+        settings=settings,
+        run=run,
+        launcher=launcher,
+        cpu=cpu,
+        memory=memory,
+        gpus=gpus,
+        store=store,
+    )

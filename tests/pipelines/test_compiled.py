@@ -124,6 +124,16 @@ def test_what_a_nested_task_reads_is_passed_down_to_it(path: Path) -> None:
                 assert given.get("componentInputParameter", next(iter(known), None)) in {*known, None}
 
 
+@pytest.mark.parametrize("path", sorted(COMMITTED.glob("*.yaml")), ids=lambda path: path.stem)
+def test_loops_take_parameters_only(path: Path) -> None:
+    """Where a loop takes what a task returned, kfp.local hands it the loop's item."""
+    spec = next(yaml.safe_load_all(path.read_text()))
+    for component in [spec["root"], *spec["components"].values()]:
+        for task in component.get("dag", {}).get("tasks", {}).values():
+            if "parameterIterator" in task:
+                assert all("componentInputParameter" in given for given in task["inputs"]["parameters"].values())
+
+
 def test_images_are_replaced_by_those_of_the_installation() -> None:
     path = COMMITTED / "selfplay.yaml"
     text = compiling.with_images(path, "r/spice@sha256:cpu", "r/spice@sha256:gpu")
