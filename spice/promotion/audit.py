@@ -12,8 +12,9 @@ from spice.store import artifacts
 from spice.store.base import ObjectStore
 from spice.store.canonical import digest
 from spice.trust.ledger import Entry
+from spice.trust.records import record_key
 
-_WITH_EVIDENCE = ("release", "request", "approve", "reject", "checkpoint.sign")
+_WITH_EVIDENCE = ("release", "request", "approve", "reject", "checkpoint.sign", "keys.add")
 
 
 @dataclass(frozen=True)
@@ -78,6 +79,10 @@ def verify(store: ObjectStore, fingerprint: str | None = None) -> Audit:
 
 def _missing_evidence(log: ReleaseLog, entry: Entry) -> list[str]:
     try:
+        if entry.action == "keys.add":
+            key = log.keyring.generations(entry.subject)[0]
+            if (key.fingerprint, list(key.roles)) != (entry.body["fingerprint"], entry.body["roles"]):
+                return [f"Entry {entry.sequence} (keys.add): {record_key(entry.subject)} is not the record entered."]
         if entry.action == "release":
             wanted = requests.load(log, str(entry.body["request"]))
             gate.load(log.store, wanted.decision, log.keyring)

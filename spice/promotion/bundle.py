@@ -3,18 +3,20 @@
 A bundle is a part of a store, laid out as one: the ledger, the keys, and the
 signed requests, approvals, decisions, policies, evaluations, signatures and
 manifests that the ledger speaks of. So the same code verifies both. Weights and
-documents are not in it; manifests tell their digests.
+documents are not in it; manifests tell their digests. `bundle.json` lists every
+file with its digest: signatures keep out forgeries, the list finds any damage.
 """
 
 from __future__ import annotations
 
-import json
 import tarfile
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from spice import __version__
 from spice.errors import ConfigError, NotFoundError, RefusedError, StoreError
@@ -28,11 +30,24 @@ from spice.store.folder import FolderStore
 from spice.store.keys import check_key
 from spice.store.refs import MANIFEST, digest_of
 from spice.trust.ledger import Clock, timestamp
+from spice.trust.signing import Hex64
 
 ABOUT = "bundle.json"
 _WHOLE = ("ledger/", "trust/", "requests/", "decisions/", f"{gate.POLICIES}/", f"{checkpoint.PREFIX}/")
 _ARCHIVES = (".tar.gz", ".tgz")
 _MOST_BYTES = 2**34  # of an archive when unpacked
+
+
+class About(BaseModel):
+    """`bundle.json`: what a bundle says of itself, unsigned."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    source: str
+    taken: str
+    version: str
+    head: Hex64
+    files: dict[str, Hex64]
 
 
 @dataclass(frozen=True)
@@ -70,8 +85,14 @@ def export(store: ObjectStore, out: Path, clock: Clock) -> Audit:
         with tempfile.TemporaryDirectory(dir=out.parent, prefix=".bundle-") as work:
             folder = Path(work) / "bundle"
             _copy(store, folder)
-            about = {"source": store.url, "taken": timestamp(clock()), "version": __version__, "head": found.head}
-            (folder / ABOUT).write_text(json.dumps(about, indent=2) + "\n")
+            about = About(
+                source=store.url,
+                taken=timestamp(clock()),
+                version=__version__,
+                head=found.head,
+                files=_digests(FolderStore(folder)),
+            )
+            (folder / ABOUT).write_text(about.model_dump_json(indent=2) + "\n")
             if out.name.endswith(_ARCHIVES):
                 packed = Path(work) / "packed"
                 with tarfile.open(packed, "w:gz") as archive:
@@ -101,10 +122,10 @@ def verify(bundle: Path, root: str | None = None, head: str | None = None) -> Ve
         store = FolderStore(folder)
         found = audit.verify(store, root)
         log = ReleaseLog(store)
-        problems = list(found.problems)
+        problems = [*found.problems, *_differences(about.files, _digests(store))]
         if head is not None and not log.contains(head):
             problems.append(f"No entry has the hash {head}: the ledger was cut shorter, or is another one.")
-        if about.get("head") != found.head:
+        if about.head != found.head:
             problems.append(f"{ABOUT} names another last entry than the ledger has.")
         decisions = 0
         for ref in sorted(log.state.requested):
@@ -113,7 +134,7 @@ def verify(bundle: Path, root: str | None = None, head: str | None = None) -> Ve
                 decisions += 1
             except (RefusedError, StoreError) as error:
                 problems.append(str(error))
-        return Verified(found, about.get("source", ""), about.get("taken", ""), decisions, tuple(problems))
+        return Verified(found, about.source, about.taken, decisions, tuple(problems))
 
 
 def _copy(store: ObjectStore, folder: Path) -> None:
@@ -137,6 +158,19 @@ def _write(folder: Path, key: str, data: bytes) -> None:
     path = folder / check_key(key)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(data)
+
+
+def _digests(bundle: FolderStore) -> dict[str, str]:
+    """SHA-256 of every file but `bundle.json`, by key."""
+    return {info.key: digest(bundle.get(info.key)) for info in bundle.list("") if info.key != ABOUT}
+
+
+def _differences(listed: Mapping[str, str], present: Mapping[str, str]) -> list[str]:
+    return [
+        *(f"{key} is missing from the bundle." for key in sorted(listed.keys() - present.keys())),
+        *(f"{key} was added to the bundle." for key in sorted(present.keys() - listed.keys())),
+        *(f"{key} was changed." for key in sorted(listed.keys() & present.keys()) if listed[key] != present[key]),
+    ]
 
 
 def _judge_again(log: ReleaseLog, ref: str) -> None:
@@ -178,9 +212,8 @@ def _unpacked(bundle: Path) -> Iterator[Path]:
         yield Path(work) / "bundle"
 
 
-def _about(folder: Path) -> dict[str, str]:
+def _about(folder: Path) -> About:
     try:
-        found = json.loads((folder / ABOUT).read_bytes())
-        return {str(name): str(value) for name, value in dict(found).items()}
-    except (OSError, ValueError, TypeError) as error:
+        return About.model_validate_json((folder / ABOUT).read_bytes())
+    except (OSError, ValidationError) as error:
         raise RefusedError(f"{folder} is no bundle: it has no readable {ABOUT}.") from error

@@ -81,7 +81,9 @@ def test_what_cannot_be_read_is_not_released(store: ObjectStore, tmp_path: Path)
     flag.write_text("not a flag")
     mirror.look()
     flag.unlink()
-    (tmp_path / "store/release.json").write_text("not a pointer")
+    entry = tmp_path / "store/ledger/000000000000.json"
+    entry.parent.mkdir()
+    entry.write_text("not an entry")
     mirror.look()
     assert target.states == ["false", "true", "unknown"]
 

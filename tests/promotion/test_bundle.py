@@ -42,9 +42,7 @@ def test_an_archive_is_the_same(world, tmp_path: Path) -> None:
 
 
 def test_any_changed_file_is_found(taken: Path) -> None:
-    for path in sorted(p for p in taken.rglob("*") if p.is_file() and "ledger" not in p.parts):
-        if path.name in ("bundle.json", "switch.json"):
-            continue  # unsigned: what they say that matters is in the ledger
+    for path in sorted(p for p in taken.rglob("*") if p.is_file() and p.name != "bundle.json"):
         whole = path.read_bytes()
         path.write_bytes(whole[:-9] + bytes([whole[-9] ^ 1]) + whole[-8:])
         try:
@@ -54,6 +52,24 @@ def test_any_changed_file_is_found(taken: Path) -> None:
         assert problems, path
         path.write_bytes(whole)
     assert bundle.verify(taken).problems == ()
+
+
+@pytest.mark.parametrize("place", ["trust/keys/boris.json", "switch.json"])
+def test_a_missing_or_additional_file_is_found(taken: Path, place: str) -> None:
+    (taken / place).rename(taken / "stray")
+    problems = bundle.verify(taken).problems
+    assert {f"{place} is missing from the bundle.", "stray was added to the bundle."} <= set(problems)
+
+
+def test_a_damaged_key_that_signed_nothing_is_found_without_the_list(world) -> None:
+    key = "trust/keys/boris.json"
+    whole = world.store.get(key)
+    world.store.put(key, whole.replace(b"approver", b"releaser"))
+    assert "keys.add" in audit.verify(world.store).problems[0]
+    world.store.delete(key)
+    assert "boris" in audit.verify(world.store).problems[0]
+    world.store.put(key, whole)
+    assert audit.verify(world.store).problems == ()
 
 
 def test_a_shortened_ledger_is_found(taken: Path) -> None:
