@@ -12,7 +12,7 @@ import asyncio
 import logging
 import random
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from spice.config import ServingConfig
 from spice.errors import SpiceError
@@ -135,10 +135,10 @@ class Fleet:
             while True:
                 self._wake.clear()
                 pause = await self._settle()
-                try:
-                    await asyncio.wait_for(self._wake.wait(), pause)
-                except TimeoutError:
-                    continue
+                with suppress(TimeoutError):
+                    # Unlike Python 3.11's `wait_for`, this never loses a cancellation that meets the waking.
+                    async with asyncio.timeout(pause):
+                        await self._wake.wait()
         finally:
             for loaded in list(self._loaded.values()):
                 await self._unload(loaded)
