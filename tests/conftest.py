@@ -103,7 +103,7 @@ def _start(weed: str, folder: Path) -> tuple[subprocess.Popen[bytes], str]:
                 f"-s3.config={folder / 's3.json'}",
                 f"-s3.localSocket={folder / 's3.sock'}",
                 f"-filer.localSocket={folder / 'filer.sock'}",
-                "-volume.max=20",
+                "-volume.max=200",  # each bucket takes several at its first write
                 "-master.volumeSizeLimitMB=64",
                 "-master.telemetry=false",
             ],

@@ -14,7 +14,10 @@ from spice.store import ObjectStore, open_store
 from spice.store.folder import FolderStore
 from spice.store.probe import Finding, probe, require
 
-NOW = datetime.now(UTC)  # a lock must end in the service's future
+
+def now() -> datetime:
+    """Not a constant of the module: a lock must end in the service's future, and tests may begin long after import."""
+    return datetime.now(UTC)
 
 
 def by_name(findings: list[Finding]) -> dict[str, Finding]:
@@ -22,7 +25,7 @@ def by_name(findings: list[Finding]) -> dict[str, Finding]:
 
 
 def test_what_every_back_end_can_do(store: ObjectStore) -> None:
-    findings = probe(store, NOW)
+    findings = probe(store, now())
     found = by_name(findings)
     for name in ("write and read", "create once", "compare and swap"):
         assert found[name].ok, found[name]
@@ -31,7 +34,7 @@ def test_what_every_back_end_can_do(store: ObjectStore) -> None:
 
 
 def test_a_plain_store_keeps_nothing(store: ObjectStore) -> None:
-    found = by_name(probe(store, NOW))
+    found = by_name(probe(store, now()))
     assert not found["versioning"].ok
     assert not found["retention"].ok
 
@@ -40,14 +43,14 @@ def test_a_plain_store_keeps_nothing(store: ObjectStore) -> None:
 def test_a_bucket_with_object_lock(s3_server: Any, s3_store_config: StoreConfig) -> None:
     url = s3_store_config.url.replace(f"//{s3_server.bucket}/", f"//{s3_server.locked_bucket}/")
     store = open_store(s3_store_config.model_copy(update={"url": url}))
-    found = by_name(probe(store, NOW))
+    found = by_name(probe(store, now()))
     assert all(finding.ok for finding in found.values()), found
     assert found["retention"].detail == "deleting a locked object was refused"
     assert list(store.list("")) == []
 
 
 def test_free_space_of_a_folder(tmp_path: Path) -> None:
-    finding = by_name(probe(FolderStore(tmp_path / "not" / "yet"), NOW))["free space"]
+    finding = by_name(probe(FolderStore(tmp_path / "not" / "yet"), now()))["free space"]
     assert "GB free in" in finding.detail
 
 
@@ -63,7 +66,7 @@ class Forgetful(FolderStore):
 
 
 def test_a_store_that_ignores_conditions_is_found_out(tmp_path: Path) -> None:
-    findings = probe(Forgetful(tmp_path / "store"), NOW)
+    findings = probe(Forgetful(tmp_path / "store"), now())
     found = by_name(findings)
     assert not found["create once"].ok
     assert not found["compare and swap"].ok
@@ -73,7 +76,7 @@ def test_a_store_that_ignores_conditions_is_found_out(tmp_path: Path) -> None:
 
 def test_a_store_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "store").write_text("a file")
-    findings = probe(FolderStore(tmp_path / "store"), NOW)
+    findings = probe(FolderStore(tmp_path / "store"), now())
     assert "stands where a folder is needed" in by_name(findings)["write and read"].detail
     with pytest.raises(RefusedError):
         require(findings)
