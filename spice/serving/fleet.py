@@ -36,6 +36,7 @@ class Loaded:
         backend: answers.
         active: requests that it is answering.
         cut: a future that is given the reason when they must stop at once.
+        hearing: how many of them that future will reach.
         retired: since when it is no longer wanted, in seconds of the fleet's clock, or `None`.
     """
 
@@ -43,12 +44,14 @@ class Loaded:
         self.ref = ref
         self.backend = backend
         self.active = 0
+        self.hearing = 0
         self.cut: asyncio.Future[GatewayError] = asyncio.get_running_loop().create_future()
         self.retired: float | None = None
 
     def stop(self, reason: GatewayError) -> None:
         """Cut what it is answering; what it is asked later is not affected."""
         self.cut.set_result(reason)
+        self.hearing = 0
         self.cut = asyncio.get_running_loop().create_future()
 
 
@@ -91,9 +94,10 @@ class Fleet:
         self._permit = permit
         self._spared.clear()
         for loaded in self._loaded.values():
-            if loaded.ref not in permit.good and loaded.active:
-                log.warning("cut %d requests of %s", loaded.active, loaded.ref)
-                self._metrics.cut.inc(loaded.active)
+            # The switch is read on two ways, its flag and the ledger: what was cut once is still leaving.
+            if loaded.ref not in permit.good and loaded.hearing:
+                log.warning("cut %d requests of %s", loaded.hearing, loaded.ref)
+                self._metrics.cut.inc(loaded.hearing)
                 loaded.stop(revoked())
         self._metrics.show_live(permit.live, engaged=permit.engaged)
         self._wake.set()
@@ -107,12 +111,15 @@ class Fleet:
         """
         loaded = self._pick(model)
         loaded.active += 1
+        loaded.hearing += 1
+        cut = loaded.cut
         gauge = self._metrics.active.labels(short(loaded.ref))
         gauge.inc()
         try:
             yield loaded
         finally:
             loaded.active -= 1
+            loaded.hearing -= cut is loaded.cut  # else it was cut, and is counted no more
             gauge.dec()
             if loaded.retired is not None and not loaded.active:
                 self._wake.set()

@@ -5,7 +5,6 @@ import importlib.util
 import json
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -131,12 +130,11 @@ def test_a_closed_pipe_is_no_traceback() -> None:
         assert process.stderr.read() == b""
 
 
-def test_help_is_quick() -> None:
-    """The best of three, so that a busy machine does not fail it."""
-
-    def once() -> float:
-        began = time.perf_counter()
-        subprocess.run([sys.executable, "-m", "spice", "--help"], capture_output=True, check=True)
-        return time.perf_counter() - began
-
-    assert min(once() for _ in range(3)) < 1.0
+def test_help_waits_for_no_large_library() -> None:
+    code = (
+        "import sys; from spice.cli import main; sys.argv = ['spice', '--help']\n"
+        "try: main()\nexcept SystemExit: pass\n"
+        "print(sorted({'torch', 'transformers', 'pyarrow', 'scipy', 'fastapi', 'kfp'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True)
+    assert done.stdout.splitlines()[-1] == "[]"

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 import threading
 from collections import Counter
 from collections.abc import Iterator
@@ -215,6 +217,7 @@ def test_a_store_that_cannot_be_read_for_too_long_stops_all_answers(world, start
 def test_a_changed_checkpoint_is_never_served(world, start) -> None:
     one = world.released("one")
     world.store.put(f"{one}/model.safetensors", b"rubbish")
+    shutil.rmtree(os.environ["SPICE_CACHE"])  # signing left a verified copy there
     gateway = start(world.store)
     gateway.until(lambda: gateway.metric('spice_gateway_release_loads_total{outcome="refused"}'))
     assert gateway.ask().status_code == 503
