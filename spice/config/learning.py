@@ -1,0 +1,207 @@
+"""Settings of documents, self-play, engine and learner."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from spice.config.section import Section
+
+SpanKind = Literal["date", "year", "quantity", "number", "name", "term"]
+RecipeName = Literal[
+    "spice",
+    "strong_challenger",
+    "fixed_challenger",
+    "no_corpus",
+    "r_zero",
+    "absolute_zero",
+    "rlvr",
+    "random_reward",
+]
+ChallengerReward = Literal["variance", "sample_variance", "threshold", "absolute_zero", "r_zero", "random"]
+Estimator = Literal["drgrpo", "joint_mean", "group_mean", "reasoner_group_mean", "grpo", "reinforce_plus_plus"]
+
+
+class StoreConfig(Section):
+    """Where datasets, checkpoints, evidence and the ledger lie. Credentials are never part of the tree."""
+
+    url: str = Field("./spice-store", description="a folder, or s3://bucket/prefix")
+    endpoint: str | None = Field(None, description="host:port of the S3 service; none means Amazon's")
+    region: str | None = Field(None, description="S3 region")
+    secure: bool = Field(True, description="speak TLS to the S3 service")
+
+
+class ModelConfig(Section):
+    """The policy before training."""
+
+    name: str = Field(
+        "smollm2-135m-instruct",
+        description="a built-in model (tiny, smollm2-135m-instruct), a folder, checkpoints/<digest>, or a hub id",
+    )
+    revision: str | None = Field(None, description="revision of a hub id; pin it for repeatable runs")
+    dtype: Literal["float32", "bfloat16"] = Field("bfloat16", description="number format of generation and export")
+    device: Literal["auto", "cpu", "cuda"] = Field(
+        "auto", description="where it computes; auto takes a GPU if there is one"
+    )
+
+
+class CorpusConfig(Section):
+    """How documents become a dataset version."""
+
+    segment_tokens: int = Field(5992, ge=16, description="longest segment, in tokens of the model")
+    min_segment_tokens: int = Field(24, ge=1, description="shorter segments are dropped and counted")
+    held_out_share: float = Field(
+        0.2, ge=0.0, lt=1.0, description="share of documents that training never sees, by hash"
+    )
+    near_duplicate_threshold: float = Field(
+        0.8, gt=0.0, le=1.0, description="Jaccard similarity from which a document is a near duplicate"
+    )
+    max_file_bytes: int = Field(256 * 2**20, ge=1, description="larger files are skipped and counted")
+    max_line_chars: int = Field(200_000, ge=1000, description="a longer line is broken before it is processed")
+    text_field: str = Field("text", min_length=1, description="the field of JSONL and Parquet rows that holds the text")
+    title_field: str = Field(
+        "title", min_length=1, description="the field of JSONL and Parquet rows that holds a title"
+    )
+    pdf_pages: int = Field(5000, ge=1, description="PDF files with more pages are skipped and counted")
+    pdf_seconds: float = Field(120.0, gt=0.0, description="a PDF file that takes longer to read is skipped and counted")
+    screen_injections: bool = Field(True, description="quarantine documents with text that instructs a model")
+    follow_symlinks: bool = Field(False, description="follow symbolic links that stay inside the given folder")
+
+
+class RecipeConfig(Section):
+    """Which system is trained: SPICE or one that it is compared with (paper section 4)."""
+
+    name: RecipeName = Field("spice", description="the recipe")
+    batch_documents: int = Field(128, ge=1, description="documents per iteration, B")
+    group_size: int = Field(8, ge=1, description="answers per task, G")
+    attempts: int = Field(8, ge=1, description="Challenger attempts kept per document (paper: G)")
+    max_attempts: int = Field(1024, ge=1, description="most Challenger attempts per document, N")
+    reward: ChallengerReward | None = Field(
+        None, description="the Challenger's reward for a valid task; none takes the recipe's own (spice: variance)"
+    )
+    invalid_reward: float | None = Field(
+        None, description="the Challenger's reward for an invalid attempt; none takes the recipe's own (spice: -0.1)"
+    )
+    estimator: Estimator | None = Field(
+        None, description="how rewards become advantages; none takes the recipe's own (spice: drgrpo)"
+    )
+    challenger_model: str | None = Field(
+        None, description="strong_challenger: the model that poses the tasks, named like model.name"
+    )
+    question_set: str | None = Field(
+        None, description="rlvr: a JSONL file of questions with their answers, like an evaluation suite"
+    )
+    votes: int = Field(10, ge=2, description="r_zero: answers per task, of which the most frequent counts as gold")
+    vote_margin: float = Field(
+        0.25,
+        ge=0.0,
+        le=0.5,
+        description="r_zero: the Reasoner learns from tasks whose share of agreeing votes is this near 1/2",
+    )
+    challenger_phase: int = Field(5, ge=1, description="r_zero: iterations in a row in which the Challenger learns")
+    reasoner_phase: int = Field(15, ge=1, description="r_zero: iterations in a row in which the Reasoner learns")
+    references: int = Field(6, ge=1, description="absolute_zero: earlier programs shown to the Challenger")
+    program_inputs: int = Field(
+        10, ge=2, le=20, description="absolute_zero: inputs of an induction task, half of which are shown"
+    )
+    program_seconds: float = Field(2.0, gt=0.0, description="absolute_zero: processor time of one program")
+    program_bytes: int = Field(256 * 2**20, ge=2**24, description="absolute_zero: memory of one program, in bytes")
+    sources: tuple[str, ...] = Field(
+        (), description="train on documents whose file matches one of these patterns (docs/*.md); none takes all"
+    )
+    formats: tuple[Literal["multiple_choice", "free_form"], ...] = Field(
+        ("multiple_choice", "free_form"), min_length=1, description="task formats the selector may choose from"
+    )
+    template: Literal["full", "short", "ladder"] = Field(
+        "full",
+        description="full: the paper's JSON schema; short: question and answer only, for small models; "
+        "ladder: worked computations in one token per symbol, for the arena",
+    )
+    few_shot: int = Field(0, ge=0, le=6, description="worked examples given to each role as earlier turns")
+    span_answers: bool = Field(False, description="the answer must be one of the document's spans, by grammar")
+    answer_kinds: tuple[SpanKind, ...] = Field(
+        ("name", "term", "date", "year", "quantity", "number"),
+        min_length=1,
+        description="kinds of spans that span_answers may ask for",
+    )
+    question_forms: tuple[Literal["wh", "blank"], ...] = Field(
+        ("wh",),
+        min_length=1,
+        description="what span_answers lets the Challenger write: a question in its own words, or a sentence of the "
+        "document with the answer left out",
+    )
+    option_orders: int = Field(
+        1, ge=1, description="orders in which the options are shown to the group; 1 shows all the same"
+    )
+    distractors: Literal["challenger", "corpus"] = Field(
+        "challenger", description="who writes the wrong options: the Challenger, or code from other documents"
+    )
+    require_grounded: bool = Field(
+        False, description="validity also asks that the answer or its evidence stands in the document"
+    )
+    require_standalone: bool = Field(
+        False, description="validity also asks that the question names its subject and does not refer to the text"
+    )
+    require_unleaked: bool = Field(
+        False, description="validity also asks that the question does not contain the answer"
+    )
+    share_answers: bool = Field(
+        False, description="tasks of an iteration that are equal in every word share one group of answers"
+    )
+    temperature: float = Field(1.0, gt=0.0, description="sampling temperature of both roles")
+    challenger_tokens: int = Field(4096, ge=8, description="longest Challenger output, in tokens")
+    reasoner_tokens: int = Field(4096, ge=4, description="longest Reasoner output, in tokens")
+    updates_per_iteration: int = Field(
+        1, ge=1, description="optimizer steps per iteration; above 1 the PPO clip is active"
+    )
+    verify_seconds: float = Field(
+        5.0, gt=0.0, description="processor time for comparing two expressions; past it the answer is wrong"
+    )
+    audit_tasks: int = Field(
+        8, ge=0, description="tasks per iteration that the policy answers with the document, for the gold audit"
+    )
+    choices_only_tasks: int = Field(
+        4, ge=0, description="tasks per iteration that the policy answers from the options alone, without the question"
+    )
+
+
+class RolloutConfig(Section):
+    """The engine that generates text."""
+
+    engine: Literal["transformers"] = Field("transformers", description="which engine")
+    batch_tokens: int = Field(65536, ge=256, description="most tokens (prompts and room for answers) in flight at once")
+
+
+class LoraConfig(Section):
+    """Low-rank adapters instead of full weights."""
+
+    rank: int = Field(0, ge=0, description="rank of the adapters; 0 trains all weights")
+    alpha: float = Field(16.0, gt=0.0, description="scale of the adapters")
+
+
+class LearnerConfig(Section):
+    """The policy-gradient update."""
+
+    backend: Literal["torch"] = Field("torch", description="which learner")
+    learning_rate: float = Field(1e-6, gt=0.0, description="constant AdamW learning rate")
+    betas: tuple[float, float] = Field((0.9, 0.95), description="AdamW betas")
+    weight_decay: float = Field(0.0, ge=0.0, description="AdamW weight decay")
+    max_grad_norm: float = Field(1.0, gt=0.0, description="gradient clip")
+    clip: float = Field(0.2, gt=0.0, description="PPO ratio clip")
+    microbatch_tokens: int = Field(16384, ge=64, description="most tokens in one forward pass")
+    precision: Literal["float32", "bfloat16"] = Field(
+        "bfloat16", description="number format of forward and backward passes; master weights are float32 always"
+    )
+    gradient_checkpointing: bool = Field(True, description="recompute activations to save memory")
+    lora: LoraConfig = LoraConfig()
+
+
+class TrainingConfig(Section):
+    """The loop."""
+
+    iterations: int = Field(640, ge=1, description="iterations, T")
+    checkpoint_every: int = Field(64, ge=1, description="iterations between checkpoints")
+    threads: int = Field(
+        0, ge=0, description="CPU threads for torch; 0 takes all cores (fix it for repeatable weights)"
+    )
