@@ -95,17 +95,24 @@ class Players:
         self._index = index
         self._verifier = verifier
 
-    def challenge(self, documents: Sequence[Document], seeds: Seeds) -> list[list[Attempt]]:
+    def challenge(
+        self, documents: Sequence[Document], seeds: Seeds, places: Sequence[int] | None = None
+    ) -> list[list[Attempt]]:
         """Pose tasks about each document until G attempts are there and one is valid, at most N (paper section 3).
 
         Of a document's attempts G are kept, at the ratio of valid to invalid ones sampled.
+
+        Args:
+            documents: what to ask about.
+            seeds: of the iteration.
+            places: of the right options, by document, where these documents are a share of a larger batch.
 
         Returns:
             The kept attempts, by document.
         """
         formats = self._formats(documents, seeds)
         grammars = [self._grammar(document, form) for document, form in zip(documents, formats, strict=True)]
-        places = _balanced(len(documents), random.Random(seeds("places")))
+        places = self.places(len(documents), seeds) if places is None else places
         attempts: list[list[Attempt]] = [[] for _ in documents]
         free = self._recipe.template == "ladder"  # decodes without a grammar
         open_ = [i for i, grammar in enumerate(grammars) if free or grammar is not None]
@@ -140,6 +147,10 @@ class Players:
             kept.append([made[k] for k in keep_attempts(valid, self._recipe.attempts, rng)])
         return kept
 
+    def places(self, documents: int, seeds: Seeds) -> list[int]:
+        """Where the right option of each of a batch's documents goes; see `_balanced`."""
+        return _balanced(documents, random.Random(seeds("places")))
+
     def propose(
         self, messages: Sequence[Sequence[Message]], grammars: Sequence[Grammar | None], seeds: Seeds
     ) -> list[tuple[tuple[int, ...], list[Completion]]]:
@@ -160,7 +171,7 @@ class Players:
 
     def answer(self, tasks: Sequence[Task], seeds: Seeds, group: int | None = None) -> list[Answers]:
         """Answer each task G times, or `group` times, without its document; equal tasks once if the recipe says so."""
-        if self._recipe.share_answers and len(distinct := list(dict.fromkeys(tasks))) < len(tasks):
+        if len(distinct := self.distinct(tasks)) < len(tasks):
             shared = dict(zip(distinct, self.answer(distinct, seeds, group), strict=True))
             return [shared[task] for task in tasks]
         group, temperature = group or self._recipe.group_size, self._recipe.temperature
@@ -174,6 +185,10 @@ class Players:
             self._request(prompt, n, temperature, seed) for prompt, (_, _, n, seed) in zip(prompts, views, strict=True)
         ]
         return self._judged(len(tasks), [(i, view) for i, view, _, _ in views], requests)
+
+    def distinct(self, tasks: Sequence[Task]) -> list[Task]:
+        """The tasks that are answered: each of them, or equal ones once if the recipe says so."""
+        return list(dict.fromkeys(tasks)) if self._recipe.share_answers else list(tasks)
 
     def audit(self, tasks: Sequence[tuple[Task, Document]]) -> list[Answers]:
         """Answer each task once, greedily, *with* its document: does the policy agree with the gold answer?"""
