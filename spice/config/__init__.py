@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from pydantic import Field
 
+from spice.config.documents import CorpusConfig, ParsingConfig, SourcesConfig
 from spice.config.judging import AlarmAction, EvaluationConfig, HealthActions, HealthConfig, PromotionConfig
 from spice.config.learning import (
     ChallengerReward,
-    CorpusConfig,
     Estimator,
     LearnerConfig,
     LoraConfig,
@@ -43,12 +43,14 @@ __all__ = [
     "LoraConfig",
     "ModelConfig",
     "MonitoringConfig",
+    "ParsingConfig",
     "PromotionConfig",
     "RecipeConfig",
     "RecipeName",
     "RolloutConfig",
     "Section",
     "ServingConfig",
+    "SourcesConfig",
     "SpanKind",
     "StoreConfig",
     "TrainingConfig",

@@ -1,4 +1,4 @@
-"""Settings of documents, self-play, engine and learner."""
+"""Settings of self-play, engine and learner."""
 
 from __future__ import annotations
 
@@ -44,29 +44,6 @@ class ModelConfig(Section):
     device: Literal["auto", "cpu", "cuda"] = Field(
         "auto", description="where it computes; auto takes a GPU if there is one"
     )
-
-
-class CorpusConfig(Section):
-    """How documents become a dataset version."""
-
-    segment_tokens: int = Field(5992, ge=16, description="longest segment, in tokens of the model")
-    min_segment_tokens: int = Field(24, ge=1, description="shorter segments are dropped and counted")
-    held_out_share: float = Field(
-        0.2, ge=0.0, lt=1.0, description="share of documents that training never sees, by hash"
-    )
-    near_duplicate_threshold: float = Field(
-        0.8, gt=0.0, le=1.0, description="Jaccard similarity from which a document is a near duplicate"
-    )
-    max_file_bytes: int = Field(256 * 2**20, ge=1, description="larger files are skipped and counted")
-    max_line_chars: int = Field(200_000, ge=1000, description="a longer line is broken before it is processed")
-    text_field: str = Field("text", min_length=1, description="the field of JSONL and Parquet rows that holds the text")
-    title_field: str = Field(
-        "title", min_length=1, description="the field of JSONL and Parquet rows that holds a title"
-    )
-    pdf_pages: int = Field(5000, ge=1, description="PDF files with more pages are skipped and counted")
-    pdf_seconds: float = Field(120.0, gt=0.0, description="a PDF file that takes longer to read is skipped and counted")
-    screen_injections: bool = Field(True, description="quarantine documents with text that instructs a model")
-    follow_symlinks: bool = Field(False, description="follow symbolic links that stay inside the given folder")
 
 
 class RecipeConfig(Section):

@@ -11,10 +11,11 @@ from pathlib import Path
 from spice.config import CorpusConfig
 from spice.corpus.clean import clean, fingerprint_text, removed_characters
 from spice.corpus.document import Document, UnreadableError
-from spice.corpus.files import Found, LeftOut, walk
+from spice.corpus.files import Found, walk
 from spice.corpus.formats import read
 from spice.corpus.near_duplicates import Hashes, band_hashes, bands_for, shingles
 from spice.corpus.screen import injection
+from spice.corpus.source import LeftOut
 from spice.corpus.spool import Record, Spool
 from spice.errors import CorpusError
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal, Protocol
+from dataclasses import asdict, dataclass
+from typing import Any, Literal, Protocol
 
 from spice.errors import CorpusError
 
 Ranges = Sequence[tuple[int, int]]
-Unit = Literal["byte", "page", "row"]
+Unit = Literal["byte", "page", "row", "slide", "chapter", "paragraph", "part"]
 
 
 class UnreadableError(CorpusError):
@@ -46,7 +46,8 @@ class Positions(Protocol):
 class Document:
     """One document as its reader found it, before cleaning.
 
-    Most files are one document; a JSONL or Parquet file is one per row.
+    Most files are one document; a JSONL or Parquet file is one per row, an
+    archive one or more per member.
     """
 
     title: str
@@ -54,6 +55,10 @@ class Document:
     positions: Positions
     notes: tuple[str, ...] = ()
     """What was odd about it, each one of a few fixed phrases, to be counted."""
+    source: str = ""
+    """The name of its item in the corpus, and of the member after a slash. Readers leave it to the parser."""
+    format: str = ""
+    """The name of its format, to be counted. Readers leave it to the parser."""
 
 
 @dataclass(frozen=True)
@@ -86,15 +91,23 @@ class EncodedBytes:
 
 
 @dataclass(frozen=True)
-class Pages:
-    """Text of a paged document; `starts` are the character offsets at which pages begin."""
+class Numbered:
+    """Text of a document with numbered parts; `starts` are the character offsets at which they begin.
+
+    The first of them has the number `first`.
+    """
 
     starts: tuple[int, ...]
     unit: Unit = "page"
+    first: int = 1
 
     def locate(self, _text: str, ranges: Ranges, /) -> list[tuple[int, int]]:
-        """First and last page, counted from 1, both inclusive."""
-        return [(bisect_right(self.starts, start), bisect_right(self.starts, end - 1)) for start, end in ranges]
+        """Number of the first and last part, both inclusive."""
+        before = self.first - 1
+        return [
+            (before + bisect_right(self.starts, start), before + bisect_right(self.starts, end - 1))
+            for start, end in ranges
+        ]
 
 
 @dataclass(frozen=True)
@@ -108,3 +121,27 @@ class Whole:
     def locate(self, _text: str, ranges: Ranges, /) -> list[tuple[int, int]]:
         """The enclosing range, whatever the characters."""
         return [(self.start, self.end)] * len(ranges)
+
+
+_KINDS: dict[str, type[EncodedBytes] | type[Numbered] | type[Whole]] = {
+    "bytes": EncodedBytes,
+    "numbered": Numbered,
+    "whole": Whole,
+}
+
+
+def positions_to_json(positions: Positions) -> dict[str, Any]:
+    """Positions as plain values, for another process or a file."""
+    for kind, cls in _KINDS.items():
+        if isinstance(positions, cls):
+            return {"kind": kind, **asdict(positions)}
+    raise TypeError(f"no plain form for {type(positions).__name__}")
+
+
+def positions_from_json(fields: dict[str, Any]) -> Positions:
+    """The inverse of `positions_to_json`."""
+    values = {**fields}
+    cls = _KINDS[values.pop("kind")]
+    if cls is Numbered:
+        values["starts"] = tuple(values["starts"])
+    return cls(**values)

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from spice.config import CorpusConfig
+from spice.corpus.source import LeftOut
 from spice.errors import CorpusError
 
 
@@ -19,20 +20,6 @@ class Found:
     path: Path
     source: str
     size: int
-
-
-@dataclass(frozen=True)
-class LeftOut:
-    """Something that did not become part of the corpus, and why.
-
-    `stage` is "walk" (passed over by rule), "read" (unreadable), "screen",
-    "duplicate", "near_duplicate" or "segment".
-    """
-
-    source: str
-    stage: str
-    reason: str
-    detail: str = ""
 
 
 @dataclass

@@ -31,8 +31,8 @@ from spice.corpus import near_duplicates
 from spice.corpus.clean import clean, fingerprint_text
 from spice.corpus.collect import Collected, Progress, collect
 from spice.corpus.dataset import LEFT_OUT, Segment, ShardWriter, Split
-from spice.corpus.files import LeftOut
 from spice.corpus.segment import CountTokens, Piece, segment
+from spice.corpus.source import LeftOut
 from spice.corpus.spool import Record, Spool
 from spice.errors import CorpusError
 from spice.store import artifacts

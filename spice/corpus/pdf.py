@@ -15,7 +15,7 @@ from collections.abc import Iterator, Sequence
 from typing import IO, Any
 
 from spice.config import CorpusConfig
-from spice.corpus.document import Document, Pages, UnreadableError
+from spice.corpus.document import Document, Numbered, UnreadableError
 
 _PAGE_BREAK = "\n\n"
 
@@ -28,7 +28,7 @@ def read_pdf(data: bytes, config: CorpusConfig) -> Iterator[Document]:
     """
     if b"%PDF-" not in data[:1024]:
         raise UnreadableError("not a PDF file")
-    reply = _worker.request(data, config.pdf_pages, config.pdf_seconds)
+    reply = _worker.request(data, config.pdf_pages, config.parsing.seconds)
     if "reason" in reply:
         raise UnreadableError(reply["reason"], reply.get("detail", ""))
     starts, length = [], 0
@@ -36,7 +36,7 @@ def read_pdf(data: bytes, config: CorpusConfig) -> Iterator[Document]:
         starts.append(length)
         length += len(page) + len(_PAGE_BREAK)
     notes = ("pages without text layer",) if reply["scanned"] else ()
-    yield Document(reply["title"][:200], _PAGE_BREAK.join(reply["pages"]), Pages(tuple(starts)), notes)
+    yield Document(reply["title"][:200], _PAGE_BREAK.join(reply["pages"]), Numbered(tuple(starts)), notes)
 
 
 class Worker:
@@ -59,7 +59,7 @@ class Worker:
             reply: dict[str, Any] = json.loads(_receive(process.stdout, length, deadline))
         except TimeoutError:
             self.stop()
-            return {"reason": "PDF takes too long", "detail": f"corpus.pdf_seconds is {seconds:g}"}
+            return {"reason": "PDF takes too long", "detail": f"corpus.parsing.seconds is {seconds:g}"}
         except (OSError, EOFError, ValueError):
             self.stop()
             return {"reason": "PDF crashes its reader"}

@@ -204,7 +204,7 @@ def test_pdf_that_gives_no_text_says_why(parse: Parse, make_pdf: MakePdf) -> Non
         (make_pdf(["secret"], encrypt="password"), {}, "encrypted PDF"),
         (make_pdf(["", ""]), {}, "scanned PDF without text layer"),
         (make_pdf(["a"] * 4), {"pdf_pages": 3}, "PDF has too many pages"),
-        (make_pdf(["a"] * 40), {"pdf_seconds": 0.0001}, "PDF takes too long"),
+        (make_pdf(["a"] * 40), {"parsing": {"seconds": 0.0001}}, "PDF takes too long"),
         (make_pdf(["some text"])[:200], {}, "damaged PDF"),
     ):
         with pytest.raises(UnreadableError) as error:
