@@ -10,7 +10,14 @@ from __future__ import annotations
 from pydantic import Field
 
 from spice.config.documents import CorpusConfig, ParsingConfig, SourcesConfig
-from spice.config.judging import AlarmAction, EvaluationConfig, HealthActions, HealthConfig, PromotionConfig
+from spice.config.judging import (
+    AlarmAction,
+    EvaluationConfig,
+    HealthActions,
+    HealthConfig,
+    JudgeConfig,
+    PromotionConfig,
+)
 from spice.config.learning import (
     ChallengerReward,
     Estimator,
@@ -38,6 +45,7 @@ __all__ = [
     "EvaluationConfig",
     "HealthActions",
     "HealthConfig",
+    "JudgeConfig",
     "KubeflowConfig",
     "LearnerConfig",
     "LoraConfig",

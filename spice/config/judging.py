@@ -71,6 +71,23 @@ class HealthConfig(Section):
     actions: HealthActions = HealthActions()
 
 
+class JudgeConfig(Section):
+    """An independent model that says whether two answers are equivalent. Its key stands in SPICE_JUDGE_API_KEY."""
+
+    url: str | None = Field(
+        None, description="base address of an OpenAI-compatible API, such as http://judge:8000/v1; none: rules alone"
+    )
+    model: str = Field("", description="the judge's name in that API")
+    lineage: tuple[str, ...] = Field(
+        (), description="the judge's model and all it was made from, hub ids or checkpoints/<digest>; must be stated"
+    )
+    timeout_s: float = Field(60.0, gt=0.0, description="seconds until a question to the judge is given up")
+    retries: int = Field(2, ge=0, description="how often a question that failed is put again")
+    agreement_items: int = Field(
+        100, ge=0, description="answers on which the judge is compared with the rules, drawn at random"
+    )
+
+
 class EvaluationConfig(Section):
     """What candidate and base are measured on."""
 
@@ -80,6 +97,20 @@ class EvaluationConfig(Section):
         ("basic_arithmetic", "number_sorting"), description="reasoning-gym datasets"
     )
     suites: tuple[str, ...] = Field((), description="user suites, JSONL files")
+    benchmarks: tuple[str, ...] = Field(
+        (), description="the paper's benchmarks to measure on, by name, or all; `spice suites list` shows them"
+    )
+    benchmark_items: int = Field(0, ge=0, description="most items of each benchmark, drawn by seed; 0 takes all")
+    benchmark_store: str | None = Field(
+        None,
+        description="a folder or s3://bucket/prefix with copies of benchmarks, which training has no credentials for; "
+        "none: the hub",
+    )
+    bias: str | None = Field(None, description="paired prompts, a JSONL file or built-in; none leaves them out")
+    compliance: str | None = Field(
+        None, description="what must be refused and answered, a JSONL file or built-in; none leaves it out"
+    )
+    judge: JudgeConfig = JudgeConfig()
     max_tokens: int = Field(1024, ge=4, description="longest answer, in tokens")
     coevolution_documents: int = Field(
         128, ge=0, description="held-out documents for the co-evolution figure; 0 leaves it out"
@@ -100,6 +131,13 @@ class PromotionConfig(Section):
     min_improvement: float = Field(0.0, description="the improvement's lower bound must be above this")
     regression_margin: float = Field(
         0.05, ge=0.0, description="no other suite's difference may have a lower bound below minus this"
+    )
+    margins: dict[str, Annotated[float, Field(ge=0.0)]] = Field(
+        {}, description="other margins for some suites, such as {compliance_refuse: 0.02}"
+    )
+    required_suites: tuple[str, ...] = Field((), description="suites without which nothing passes")
+    side_effect_margins: dict[str, Annotated[float, Field(ge=0.0)]] = Field(
+        {}, description="largest rise of a side effect, such as {bias_amplification: 0.05, calibration_brier: 0.02}"
     )
     max_contamination: float = Field(
         0.0, ge=0.0, le=1.0, description="largest share of evaluation items found in training text"
