@@ -16,10 +16,6 @@ from spice.store.keys import check_key
 
 _AMAZON = "s3.amazonaws.com"
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
-_CONNECT_SECONDS = 5.0
-_READ_SECONDS = 60.0
-_RETRIES = 3
-_CONNECTIONS = 16
 
 
 def open_store(config: StoreConfig, environ: Mapping[str, str] = os.environ) -> ObjectStore:
@@ -44,10 +40,9 @@ def open_store(config: StoreConfig, environ: Mapping[str, str] = os.environ) -> 
 
 def _open_s3(config: StoreConfig, environ: Mapping[str, str]) -> ObjectStore:
     # Only those who use S3 pay for its client's import.
-    import certifi
-    import urllib3
     from minio import Minio
 
+    from spice.store.http import open_pool
     from spice.store.s3 import S3Store
 
     address = urlsplit(config.url)
@@ -60,12 +55,7 @@ def _open_s3(config: StoreConfig, environ: Mapping[str, str]) -> ObjectStore:
     if "/" in endpoint:
         raise ConfigError(f"store.endpoint is {endpoint!r}: expected host:port; store.secure chooses TLS.")
     access_key, secret_key, token = _credentials(environ)
-    http = urllib3.PoolManager(
-        maxsize=_CONNECTIONS,
-        timeout=urllib3.Timeout(connect=_CONNECT_SECONDS, read=_READ_SECONDS),
-        retries=urllib3.Retry(total=_RETRIES, backoff_factor=0.2, status_forcelist=[500, 502, 503, 504]),
-        ca_certs=environ.get("SSL_CERT_FILE") or certifi.where(),
-    )
+    http = open_pool(environ)
     # A region that is named spares a request for the bucket's location, which few policies allow.
     region = config.region or ("us-east-1" if config.endpoint else None)
     try:

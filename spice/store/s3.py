@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import io
+import re
 import time
 import uuid
 from collections.abc import Iterator
@@ -34,6 +35,7 @@ from spice.store.setup import Prepared
 _ATTEMPTS = 4
 _PART_BYTES = 16 * 2**20  # files above this are sent in parts of this size, three at a time
 _COPY_BYTES = 2**20
+_WHOLE_ETAG = re.compile(r'"([^"]+)"')  # of a broken connection, the client may see the beginning of a header
 _DENIED = (
     "AccessDenied",
     "InvalidAccessKeyId",
@@ -187,7 +189,17 @@ class S3Store:
         return self._prefix + check_key(key)
 
     def _get(self, key: str) -> tuple[bytes, str]:
-        with self._explained(f"{key} could not be read"), self._response(key) as response:
+        """One object and its etag; read again if the connection breaks on the way, since pools only repeat requests."""
+        with self._explained(f"{key} could not be read"):
+            for attempt in range(_ATTEMPTS - 1):
+                try:
+                    return self._get_once(key)
+                except urllib3.exceptions.ProtocolError:
+                    time.sleep(0.1 * 2**attempt)
+            return self._get_once(key)
+
+    def _get_once(self, key: str) -> tuple[bytes, str]:
+        with self._response(key) as response:
             return response.read(), response.headers.get("etag", "").strip('"')
 
     @contextmanager
@@ -220,15 +232,15 @@ class S3Store:
                 problem: object = error
             else:
                 code = _error_code(response)
-                if response.status == 200:
-                    return str(response.headers.get("etag", "")).strip('"')
+                if response.status == 200 and (etag := _WHOLE_ETAG.fullmatch(response.headers.get("etag", ""))):
+                    return etag[1]
                 if response.status in (409, 412) or code == "NoSuchKey":
                     current = self.read(key) if unclear else None
                     if current and current[0] == data:
                         return current[1]
                     raise ConflictError(f"{key} in {self.url} {refusal}.")
                 problem = code or f"status {response.status}"
-                if response.status < 500:
+                if 200 < response.status < 500:
                     break
             unclear = True
             time.sleep(0.1 * 2**attempt)
