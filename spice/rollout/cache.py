@@ -44,19 +44,26 @@ class TreeLayer(CacheLayerMixin):  # type: ignore[misc]
             new[:, :, : self.used] = old[:, :, : self.used]
             setattr(self, name, new)
 
-    def select(self, rows: torch.Tensor) -> None:
-        """Keep only these rows."""
-        self.keys, self.values = self.keys[rows], self.values[rows]
+    def gather(self, rows: torch.Tensor, entries: torch.Tensor) -> None:
+        """Keep only these rows, shape [kept], and of each only these entries, shape [kept, width]."""
+        width = entries.shape[1]
+        for name in ("keys", "values"):
+            old = getattr(self, name)[rows]
+            new = old.new_empty(*old.shape[:2], 2 * width, old.shape[3])
+            index = entries[:, None, :, None].expand(-1, old.shape[1], -1, old.shape[3])
+            new[:, :, :width] = old.gather(2, index)
+            setattr(self, name, new)
+        self.used = width
 
-    def append_row(self, other: TreeLayer) -> None:
-        """Add the one row of `other`; the shorter of the two is filled up with zeros on its left."""
+    def append_rows(self, other: TreeLayer) -> None:
+        """Add the rows of `other`; the shorter of the two is filled up with zeros on its left."""
         width = max(self.used, other.used)
         for name in ("keys", "values"):
             old, new = getattr(self, name), getattr(other, name)
             # The same slack as when a step makes room, or each row that joins would cost two copies.
-            both = old.new_zeros(old.shape[0] + 1, old.shape[1], 2 * width, old.shape[3])
-            both[:-1, :, width - self.used : width] = old[:, :, : self.used]
-            both[-1:, :, width - other.used : width] = new[:, :, : other.used]
+            both = old.new_zeros(old.shape[0] + new.shape[0], old.shape[1], 2 * width, old.shape[3])
+            both[: old.shape[0], :, width - self.used : width] = old[:, :, : self.used]
+            both[old.shape[0] :, :, width - other.used : width] = new[:, :, : other.used]
             setattr(self, name, both)
         self.used = width
 
@@ -96,15 +103,15 @@ class TreeCache(Cache):  # type: ignore[misc]
             target.used, target.is_initialized = source.used, True
         return copy
 
-    def select(self, rows: torch.Tensor) -> None:
-        """Keep only these rows in every layer."""
+    def gather(self, rows: torch.Tensor, entries: torch.Tensor) -> None:
+        """Keep only these rows, shape [kept], and of each only these entries, shape [kept, width], in every layer."""
         for layer in self.layers:
-            layer.select(rows)
+            layer.gather(rows, entries)
 
-    def append_row(self, other: TreeCache) -> None:
-        """Add the one row of `other` in every layer."""
+    def append_rows(self, other: TreeCache) -> None:
+        """Add the rows of `other` in every layer."""
         for layer, theirs in zip(self.layers, other.layers, strict=True):
-            layer.append_row(theirs)
+            layer.append_rows(theirs)
 
     def narrow(self, rows: torch.Tensor, first: int) -> None:
         """Keep only these rows, and of them the entries from `first` on, in every layer."""

@@ -164,7 +164,7 @@ class ContinuousBatch:
             return
         padding = torch.zeros(len(self._members), width - used, dtype=torch.bool, device=self._device)
         self._visible = torch.cat([torch.cat([padding, self._visible], dim=1), row])
-        self._cache.append_row(cache)
+        self._cache.append_rows(cache)
 
     def _keep(self, places: list[int]) -> None:
         """Keep only these members, and only the entries that one of them sees."""

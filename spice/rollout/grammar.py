@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Any
 
 import llguidance
@@ -14,11 +15,11 @@ from spice.rollout.base import Grammar
 
 
 class GrammarCompiler:
-    """Compiles grammars for one tokenizer and keeps the compiled ones."""
+    """Compiles grammars for one tokenizer, which is prepared when the first grammar comes."""
 
     def __init__(self, tokenizer: Any, vocabulary: int) -> None:
-        self._tokenizer = llguidance.hf.from_tokenizer(tokenizer, n_vocab=vocabulary)
-        self._executor = llguidance.LLExecutor()
+        self._plain_tokenizer = tokenizer
+        self._vocabulary = vocabulary
         self._words = (vocabulary + 31) // 32
 
     def matcher(self, grammar: Grammar) -> Any:
@@ -43,6 +44,14 @@ class GrammarCompiler:
         pairs = [(matcher, index) for index, matcher in enumerate(matchers)]
         self._executor.unsafe_compute_mask_ptr(pairs, bits.ctypes.data, self._words * 4, len(matchers))
         return bits
+
+    @cached_property
+    def _tokenizer(self) -> Any:
+        return llguidance.hf.from_tokenizer(self._plain_tokenizer, n_vocab=self._vocabulary)
+
+    @cached_property
+    def _executor(self) -> Any:
+        return llguidance.LLExecutor()
 
 
 def unpack(bits: NDArray[np.uint32], vocabulary: int) -> NDArray[np.bool_]:

@@ -19,7 +19,7 @@ def entries(rows, new, seed):
 
 @given(st.lists(st.integers(1, 9), min_size=1, max_size=8), st.lists(st.integers(0, 3), min_size=1, max_size=4))
 @settings(max_examples=50, deadline=None)
-def test_updates_add_up_and_select_keeps_rows(sizes, rows):
+def test_updates_add_up_and_gather_keeps_rows_and_entries(sizes, rows):
     cache = TreeCache(1)
     written = [entries(4, size, seed) for seed, size in enumerate(sizes)]
     for keys, values in written:
@@ -27,10 +27,11 @@ def test_updates_add_up_and_select_keeps_rows(sizes, rows):
     torch.testing.assert_close(torch.stack(seen), torch.cat(written, 3))
     assert cache.get_seq_length() == sum(sizes)
 
-    cache.select(torch.tensor(rows))
+    kept = torch.arange(0, sum(sizes), 2)
+    cache.gather(torch.tensor(rows), kept.expand(len(rows), -1))
     more = entries(len(rows), 2, 99)
     seen = cache.update(*more, 0)
-    torch.testing.assert_close(torch.stack(seen), torch.cat([torch.cat(written, 3)[:, rows], more], 3))
+    torch.testing.assert_close(torch.stack(seen), torch.cat([torch.cat(written, 3)[:, rows][:, :, :, kept], more], 3))
 
 
 def test_expanded_copies_leave_the_original_alone():
