@@ -209,7 +209,8 @@ class _Table:
         words = f"valid {found['tasks']['valid']}/{found['challenger']['attempts']}"
         words += f", pass {rate:.2f}" if rate is not None else ""
         words += f", challenger {reward:+.2f}" if reward is not None else ""
-        return words + (f", {len(found['warnings'])} warnings" if found["warnings"] else "")
+        warnings = len(found["warnings"])
+        return words + (f", {warnings} warning{'s' if warnings > 1 else ''}" if warnings else "")
 
     def halt(self, iteration: int) -> HaltedError | None:
         """Why the run must not go on by itself after its last iteration, if an alarm says so."""
