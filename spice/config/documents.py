@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import Field
 
+from spice.config.filtering import FilterName, QualityConfig
 from spice.config.section import Section
 
 
@@ -54,6 +57,22 @@ class CorpusConfig(Section):
     near_duplicate_threshold: float = Field(
         0.8, gt=0.0, le=1.0, description="Jaccard similarity from which a document is a near duplicate"
     )
+    near_duplicate_bands: int | None = Field(
+        None,
+        ge=1,
+        description="bands of the MinHash signature (datatrove: 14); none: as many as find 99.5% of pairs at the threshold",
+    )
+    near_duplicate_rows: int = Field(8, ge=1, description="hashes per band, if near_duplicate_bands is given")
+    keep: Literal["first", "longest"] = Field(
+        "first", description="which of several copies is kept: the first by name, or the longest, then by digest"
+    )
+    languages: tuple[str, ...] = Field((), description="languages that are kept, by ISO 639-1 code; none keeps all")
+    filters: tuple[FilterName, ...] = Field(
+        ("gibberish",),
+        description="quality filters, in their order: gibberish, gopher_repetition, gopher_quality, c4, fineweb",
+    )
+    quality: QualityConfig = QualityConfig()
+    workers: int = Field(0, ge=0, description="processes that read documents; 0 takes one per core")
     max_file_bytes: int = Field(256 * 2**20, ge=1, description="larger files are skipped and counted")
     max_line_chars: int = Field(200_000, ge=1000, description="a longer line is broken before it is processed")
     text_field: str = Field("text", min_length=1, description="the field of JSONL and Parquet rows that holds the text")

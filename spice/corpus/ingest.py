@@ -144,7 +144,8 @@ def _without_near_duplicates(collected: Collected, spool: Spool, config: CorpusC
     def load(index: int) -> near_duplicates.Hashes:
         return near_duplicates.shingles(fingerprint_text(clean(spool.text(records[index]))))
 
-    dropped = near_duplicates.near_duplicates(np.stack(collected.bands), load, config.near_duplicate_threshold)
+    found = near_duplicates.near_duplicates(np.stack(collected.bands), load, config.near_duplicate_threshold)
+    dropped = {index: int(original) for index, original in enumerate(found.of) if original >= 0}
     for index, original in dropped.items():
         collected.counts["near_duplicates"] += 1
         collected.left_out.append(

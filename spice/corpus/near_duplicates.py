@@ -6,9 +6,10 @@ of ever less similar documents do not collapse into their first member.
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from functools import cache
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +22,7 @@ _RECALL = 0.995
 _CHUNK = 1 << 20
 _PRIME = 0x9E3779B97F4A7C15  # odd, so it has an inverse modulo 2^64
 _REPRESENTATIVES = 64
+_BLOCK = 512
 
 
 def shingles(words: str) -> Hashes:
@@ -29,8 +31,13 @@ def shingles(words: str) -> Hashes:
     Args:
         words: words with one blank between them, as `clean.fingerprint_text` gives.
     """
+    return np.unique(runs(words))
+
+
+def runs(words: str) -> Hashes:
+    """The hashes of all runs of five words in order, repeated ones included; see `shingles`."""
     hashes = [_chunk_shingles(chunk) for chunk in _chunks(words.encode("utf-8", "replace"))]
-    return np.unique(np.concatenate(hashes)) if hashes else np.zeros(0, np.uint64)
+    return np.concatenate(hashes) if hashes else np.zeros(0, np.uint64)
 
 
 def similarity(a: Hashes, b: Hashes) -> float:
@@ -55,52 +62,91 @@ def bands_for(threshold: float) -> tuple[int, int]:
 
 
 def band_hashes(shingle_hashes: Hashes, bands: int, rows: int) -> Hashes:
-    """One hash per band, shape (bands,): documents that share one are candidates."""
-    least = np.full(bands * rows, np.iinfo(np.uint64).max, np.uint64)
-    salts = _salts(bands * rows)
-    for begin in range(0, len(shingle_hashes), 4096):
-        mixed = _mix(shingle_hashes[begin : begin + 4096, None] ^ salts[None, :])
-        np.minimum(least, mixed.min(axis=0), out=least)
+    """One hash per band, shape (bands,): documents that share one are candidates.
+
+    Each row is the least of 32-bit multiply-add hashes, so that a processor's vector units do the work.
+    """
+    count = bands * rows
+    least = np.full(count, np.iinfo(np.uint32).max, np.uint32)
+    factors, offsets = _permutations(count)
+    high = (shingle_hashes >> np.uint64(32)).astype(np.uint32)
+    mixed = np.empty((count, min(_BLOCK, len(high))), np.uint32)
+    for begin in range(0, len(high), _BLOCK):
+        block = high[begin : begin + _BLOCK]
+        part = mixed[:, : len(block)]
+        np.multiply(factors[:, None], block[None, :], out=part)
+        np.add(part, offsets[:, None], out=part)
+        np.minimum(least, part.min(axis=1), out=least)
     result = np.zeros(bands, np.uint64)
-    for column in least.reshape(bands, rows).T:
+    for column in least.astype(np.uint64).reshape(bands, rows).T:
         result = _mix(result * np.uint64(_PRIME) ^ column)
     return result
 
 
-def near_duplicates(bands: Hashes, load: Callable[[int], Hashes], threshold: float) -> dict[int, int]:
-    """Map each document to drop to the earlier document that it repeats.
+@dataclass(frozen=True)
+class Repeats:
+    """Which documents repeat others.
+
+    Attributes:
+        of: for each document the one that it repeats, -1 if none, shape (documents,).
+        similarity: their Jaccard similarity, 0 where there is none, shape (documents,).
+    """
+
+    of: NDArray[np.int64]
+    similarity: NDArray[np.float32]
+
+
+def near_duplicates(bands: Hashes, load: Callable[[int], Hashes], threshold: float) -> Repeats:
+    """Find the documents to drop, each with the earlier kept document that it repeats.
 
     Args:
-        bands: shape (documents, bands), in order of preference.
+        bands: shape (documents, bands), in order of preference; may lie on disk, is read one band at a time.
         load: the shingles of document i.
         threshold: Jaccard similarity from which a document is dropped.
     """
-    buckets = _shared_buckets(bands)
-    kept_in: dict[tuple[int, int], list[int]] = defaultdict(list)
-    duplicate_of: dict[int, int] = {}
-    for document in sorted(buckets):
-        keys = buckets[document]
-        candidates = sorted({other for key in keys for other in kept_in[key]})
-        own = load(document) if candidates else None
-        for other in candidates:
-            if own is not None and similarity(own, load(other)) >= threshold:
-                duplicate_of[document] = other
+    repeats = Repeats(np.full(len(bands), -1, np.int64), np.zeros(len(bands), np.float32))
+    documents, buckets, sizes = _shared_buckets(bands)
+    # Each bucket has room for the kept documents in it; few, which bounds the work on text that thousands share.
+    room = np.minimum(sizes, _REPRESENTATIVES)
+    places = np.concatenate(([0], np.cumsum(room)))
+    filled = np.zeros(len(sizes), np.int64)
+    kept = np.zeros(int(places[-1]), np.int64)
+    edges = np.append(np.flatnonzero(np.diff(documents, prepend=-1)), len(documents)).tolist()
+    for begin, end in pairwise(edges):
+        document, keys = int(documents[begin]), buckets[begin:end]
+        candidates = np.unique(np.concatenate([kept[places[key] : places[key] + filled[key]] for key in keys]))
+        own = load(document) if len(candidates) else None
+        for other in candidates.tolist():
+            if own is not None and (found := similarity(own, load(other))) >= threshold:
+                repeats.of[document], repeats.similarity[document] = other, found
                 break
         else:
-            for key in keys:
-                if len(kept_in[key]) < _REPRESENTATIVES:  # bounds the work on boilerplate that thousands share
-                    kept_in[key].append(document)
-    return duplicate_of
+            free = keys[filled[keys] < room[keys]]
+            kept[places[free] + filled[free]] = document
+            filled[free] += 1
+    return repeats
 
 
-def _shared_buckets(bands: Hashes) -> dict[int, list[tuple[int, int]]]:
-    """For every document, the (band, bucket) pairs that it shares with another; sorting keeps this small in memory."""
-    shared: dict[int, list[tuple[int, int]]] = defaultdict(list)
+def _shared_buckets(bands: Hashes) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    """Buckets with more than one document: (document, bucket) in order of document, and the size of each bucket."""
+    documents, buckets, sizes = [], [], []
+    first = 0
     for band in range(bands.shape[1]):
-        _, bucket, counts = np.unique(bands[:, band], return_inverse=True, return_counts=True)
-        for document in np.flatnonzero(counts[bucket] > 1):
-            shared[int(document)].append((band, int(bucket[document])))
-    return shared
+        column = np.ascontiguousarray(bands[:, band])
+        order = np.argsort(column, kind="stable")
+        ordered = column[order]
+        starts = np.flatnonzero(np.concatenate(([True], ordered[1:] != ordered[:-1]))) if len(ordered) else order
+        counts = np.diff(np.append(starts, len(ordered)))
+        shared = counts > 1
+        documents.append(order[np.repeat(shared, counts)])
+        sizes.append(counts[shared])
+        buckets.append(first + np.repeat(np.arange(int(shared.sum())), counts[shared]))
+        first += int(shared.sum())
+    if not documents:
+        return (np.zeros(0, np.int64),) * 3
+    found, keys = np.concatenate(documents), np.concatenate(buckets)
+    order = np.argsort(found, kind="stable")
+    return found[order], keys[order], np.concatenate(sizes)
 
 
 def _chunks(data: bytes) -> Iterator[bytes]:
@@ -152,8 +198,10 @@ def _powers() -> tuple[Hashes, Hashes]:
 
 
 @cache
-def _salts(count: int) -> Hashes:
-    return _mix(np.arange(1, count + 1, dtype=np.uint64) * np.uint64(_PRIME))
+def _permutations(count: int) -> tuple[NDArray[np.uint32], NDArray[np.uint32]]:
+    """Odd factors and offsets of the multiply-add hashes."""
+    drawn = _mix(np.arange(1, count + 1, dtype=np.uint64) * np.uint64(_PRIME))
+    return (drawn >> np.uint64(32)).astype(np.uint32) | np.uint32(1), drawn.astype(np.uint32)
 
 
 def _mix(x: Hashes) -> Hashes:
