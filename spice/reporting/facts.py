@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass
 
 from spice.evaluation.schema import DifferenceFigures, PassRate, SuiteFigures
@@ -95,12 +96,16 @@ def limits(run: Run) -> list[str]:
 
 
 def warnings(run: Run) -> list[tuple[str, list[int]]]:
-    """Each warning with the iterations that raised it, most frequent first."""
-    raised: dict[str, list[int]] = {}
+    """Each warning as it was last worded, with the iterations that raised it, most frequent first.
+
+    Sentences that differ only in their figures are one warning.
+    """
+    raised: dict[str, tuple[str, list[int]]] = {}
     for row in run.iterations:
         for warning in row.warnings:
-            raised.setdefault(warning, []).append(row.iteration)
-    return sorted(raised.items(), key=lambda item: -len(item[1]))
+            kind = re.sub(r"\d+(\.\d+)?", "0", warning)
+            raised[kind] = (warning, [*raised.get(kind, ("", []))[1], row.iteration])
+    return sorted(raised.values(), key=lambda found: -len(found[1]))
 
 
 @dataclass(frozen=True)

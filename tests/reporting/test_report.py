@@ -68,7 +68,7 @@ def test_a_finished_run_is_shown_whole(make_run: MakeRun) -> None:
     assert "Improved on cloze" in words
     assert "+3.3 [-2.7, +9.3]" in words
     assert "0 of 246 testable items" in words
-    assert "one question makes up more than half of all 2 of 24 iterations, first in 19" in words
+    assert "one question makes up 62% of all 2 of 24 iterations, first in 19, last in 22" in words
     assert "near duplicate rate 0.108 0.3 0.108 0.3" in words
     assert "No control arm was run" in words
     assert "Not recorded" not in words
