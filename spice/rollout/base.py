@@ -130,6 +130,10 @@ class Stream(Protocol):
         """Forget those of a request's copies that are under way, from number `first` on."""
         ...
 
+    def close(self) -> None:
+        """Forget everything under way."""
+        ...
+
     def step(self) -> list[Finished]:
         """Draw at least one token for something under way; returns what came to its end, in a fixed order."""
         ...
@@ -173,6 +177,5 @@ def complete(stream: Stream, requests: Sequence[Request]) -> list[list[Completio
             for one in stream.step():
                 results[cast("int", one.key)][one.copy] = one.completion
     finally:
-        for index in range(len(requests)):
-            stream.drop(index)
+        stream.close()
     return cast("list[list[Completion]]", results)

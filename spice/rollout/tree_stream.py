@@ -105,6 +105,12 @@ class TreeStream:
         self._active = kept(self._active)
         self._waiting = deque(left for samples in self._waiting if (left := kept(samples)))
 
+    def close(self) -> None:
+        """Forget everything; see `spice.rollout.base.Stream`."""
+        self._waiting.clear()
+        self._active.clear()
+        self._empty()
+
     def step(self) -> list[Finished]:
         """Draw one token for everything under way; see `spice.rollout.base.Stream`."""
         start = self._clock()

@@ -28,8 +28,9 @@ from spice.selfplay.labels import majority
 from spice.selfplay.recipes import SPICE, Recipe
 from spice.selfplay.sampling import choose_task, draw_documents
 from spice.selfplay.types import NO_DOCUMENT, Document, Oracle
+from spice.training.outputs import Answers, Attempt
 from spice.training.pay import pay
-from spice.training.play import Answers, Attempt, Players, Seeds, seed_stream
+from spice.training.play import Players, Seeds, seed_stream
 from spice.training.played import Grade, Outcome, Played
 
 Clock = Callable[[], float]
@@ -91,20 +92,16 @@ def iterate(
     watch = _Stopwatch(clock)
 
     poser = challenger.players if challenger else players
+    voted = system.labels == "majority"
+    votes = recipe.votes if voted else None
     if pose is None:
         batch = _materials(system, corpus, recipe.batch_documents, seed, iteration)
-        by_document = poser.challenge(batch, seeds)
+        answered = players.play(batch, seeds, poser=poser, group=votes, posed=lambda: watch.lap("challenge"))
     else:
-        by_document = pose(poser, iteration, seeds)
-    watch.lap("challenge")
-
-    voted = system.labels == "majority"
-    tasks = [attempt.task for attempts in by_document for attempt in attempts if attempt.task]
-    answered = iter(players.answer(tasks, seeds, recipe.votes if voted else None))
-    groups = [
-        [Played(attempt, answers=next(answered) if attempt.task else None) for attempt in attempts]
-        for attempts in by_document
-    ]
+        posed = pose(poser, iteration, seeds)
+        watch.lap("challenge")
+        answered = _answer(posed, players, seeds, votes)
+    groups = [[Played(attempt, answers=answers) for attempt, answers in attempts] for attempts in answered]
     played = [one for group in groups for one in group]
     if voted:
         _label_by_vote(played, players)
@@ -169,6 +166,15 @@ def _materials(system: Recipe, corpus: Sequence[Document], batch: int, seed: int
     if system.source == "nothing":
         return [NO_DOCUMENT] * batch
     return [corpus[i] for i in draw_documents(len(corpus), batch, seed, iteration)]
+
+
+def _answer(
+    posed: Sequence[Sequence[Attempt]], players: Players, seeds: Seeds, group: int | None
+) -> list[list[tuple[Attempt, Answers | None]]]:
+    """Attempts with the answers to those that are valid."""
+    named = [((i, k), one.task) for i, attempts in enumerate(posed) for k, one in enumerate(attempts) if one.task]
+    answers = iter(players.answer([task for _, task in named], seeds, group, [name for name, _ in named]))
+    return [[(attempt, next(answers) if attempt.task else None) for attempt in attempts] for attempts in posed]
 
 
 def _label_by_vote(played: Sequence[Played], players: Players) -> None:

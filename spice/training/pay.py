@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from spice.selfplay.recipes import Recipe
 from spice.selfplay.repetition import repetition_penalties
 from spice.selfplay.rewards import challenger_reward, composite_rewards, reasoner_rewards, without_repetition
-from spice.training.play import Answers
+from spice.training.outputs import Answers
 from spice.training.played import Played
 
 

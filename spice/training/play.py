@@ -1,7 +1,7 @@
 """The two roles at work: the Challenger poses tasks about documents, the Reasoner answers them without.
 
 Used by training, by the co-evolution figure and by the gold audit alike. All
-prompts of a phase go to the engine in one call, so that it can batch them.
+prompts of a phase are under way in the engine together, so that it can batch them.
 """
 
 from __future__ import annotations
@@ -10,8 +10,9 @@ import hashlib
 import json
 import random
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import replace
+from functools import cache
+from typing import Any, cast
 
 from spice.config import RecipeConfig
 from spice.rollout.base import Completion, Engine, Grammar, Request
@@ -19,66 +20,30 @@ from spice.selfplay import ladder, schema, short
 from spice.selfplay.format import SELECTOR_PATTERN, SELECTOR_TOKENS, select_format, selector_messages
 from spice.selfplay.prompts import Message, challenger_messages, reasoner_messages, render
 from spice.selfplay.sampling import keep_attempts
-from spice.selfplay.types import NO_DOCUMENT, Document, Task, TaskFormat, Verdict
+from spice.selfplay.types import NO_DOCUMENT, Document, Task, TaskFormat
 from spice.selfplay.validity import validity
 from spice.selfplay.verify import Verifier
 from spice.text.spans import SpanIndex
+from spice.training.answering import Answering, Name
+from spice.training.outputs import Answers, Attempt
+from spice.training.rounds import Counted, Rounds, is_attempt
 
 Seeds = Callable[..., int]
 _OPTIONS = 4
 _BLIND_QUESTION = "Which of the options is right?"
 
 
-@dataclass(frozen=True)
-class Attempt:
-    """One Challenger output about one document.
-
-    Attributes:
-        document: what it read; `NO_DOCUMENT` if it works without a corpus.
-        prompt: the Challenger's prompt, token ids.
-        completion: what it wrote; `None` if nobody wrote anything, because the task was given.
-        task: the task, or `None` if invalid.
-        reason: why it is invalid, or "".
-        checks: every measured check by name; empty where nothing could be parsed.
-        kind: of task that was asked for, where a recipe has several (Absolute Zero).
-    """
-
-    document: Document
-    prompt: tuple[int, ...]
-    completion: Completion | None
-    task: Task | None
-    reason: str
-    checks: dict[str, bool]
-    kind: str = ""
-
-
-@dataclass(frozen=True)
-class Answers:
-    """The Reasoner's G answers to one task.
-
-    Attributes:
-        prompts: the Reasoner's prompts, token ids, one for each answer; they differ in the order of the options only.
-        completions: what it wrote, G of them.
-        verdicts: one each.
-        shown: the task as each answer saw it, its options in that order.
-    """
-
-    prompts: list[tuple[int, ...]]
-    completions: list[Completion]
-    verdicts: list[Verdict]
-    shown: list[Task]
-
-    @property
-    def correct(self) -> list[bool]:
-        """Which answers equal the gold answer."""
-        return [verdict.correct for verdict in self.verdicts]
-
-
 class Players:
     """Both roles on one engine. They share its weights; what tells them apart is the prompt."""
 
     def __init__(
-        self, engine: Engine, tokenizer: Any, recipe: RecipeConfig, index: SpanIndex, verifier: Verifier
+        self,
+        engine: Engine,
+        tokenizer: Any,
+        recipe: RecipeConfig,
+        index: SpanIndex,
+        verifier: Verifier,
+        overlap: bool = False,
     ) -> None:
         """Set the table.
 
@@ -88,12 +53,14 @@ class Players:
             recipe: formats, templates, group sizes, temperature, validity.
             index: spans of the training documents, for wrong options.
             verifier: judges answers.
+            overlap: begin to answer while attempts are still under way.
         """
         self._engine = engine
         self._tokenizer = tokenizer
         self._recipe = recipe
         self._index = index
         self._verifier = verifier
+        self.overlap = overlap
 
     def challenge(
         self, documents: Sequence[Document], seeds: Seeds, places: Sequence[int] | None = None
@@ -110,42 +77,16 @@ class Players:
         Returns:
             The kept attempts, by document.
         """
-        formats = self._formats(documents, seeds)
-        grammars = [self._grammar(document, form) for document, form in zip(documents, formats, strict=True)]
-        places = self.places(len(documents), seeds) if places is None else places
-        attempts: list[list[Attempt]] = [[] for _ in documents]
-        free = self._recipe.template == "ladder"  # decodes without a grammar
-        open_ = [i for i, grammar in enumerate(grammars) if free or grammar is not None]
-        while open_:
-            sampled = min(len(attempts[i]) for i in open_)
-            requests = [
-                Request(
-                    render(self._tokenizer, challenger_messages(documents[i], formats[i], self._recipe)),
-                    n=min(self._recipe.attempts, self._recipe.max_attempts - sampled),
-                    max_tokens=self._recipe.challenger_tokens,
-                    temperature=self._recipe.temperature,
-                    grammar=grammars[i],
-                    seed=seeds("challenge", i, sampled),
-                )
-                for i in open_
-            ]
-            for i, request, completions in zip(open_, requests, self._engine.generate(requests), strict=True):
-                rng = random.Random(seeds("options", i, sampled))
-                attempts[i] += [
-                    self._attempt(documents[i], formats[i], request.prompt, completion, rng, places[i])
-                    for completion in completions
-                ]
-            open_ = [
-                i
-                for i in open_
-                if len(attempts[i]) < self._recipe.max_attempts and not any(a.task for a in attempts[i])
-            ]
-        kept = []
-        for i, made in enumerate(attempts):
-            valid = [attempt.task is not None for attempt in made]
-            rng = random.Random(seeds("keep", i))
-            kept.append([made[k] for k in keep_attempts(valid, self._recipe.attempts, rng)])
-        return kept
+        rounds = self._rounds(documents, seeds, places)
+        stream = self._engine.stream()
+        try:
+            rounds.begin(stream)
+            while len(stream):
+                for one in stream.step():
+                    rounds.take(stream, one)
+        finally:
+            stream.close()
+        return self._kept(rounds, len(documents), seeds)
 
     def places(self, documents: int, seeds: Seeds) -> list[int]:
         """Where the right option of each of a batch's documents goes; see `_balanced`."""
@@ -169,22 +110,86 @@ class Players:
         written = self._engine.generate(requests)
         return [(request.prompt, completions) for request, completions in zip(requests, written, strict=True)]
 
-    def answer(self, tasks: Sequence[Task], seeds: Seeds, group: int | None = None) -> list[Answers]:
-        """Answer each task G times, or `group` times, without its document; equal tasks once if the recipe says so."""
-        if len(distinct := self.distinct(tasks)) < len(tasks):
-            shared = dict(zip(distinct, self.answer(distinct, seeds, group), strict=True))
-            return [shared[task] for task in tasks]
-        group, temperature = group or self._recipe.group_size, self._recipe.temperature
-        views = [
-            (i, view, n, seeds("answer", i, j))
-            for i, task in enumerate(tasks)
-            for j, (view, n) in enumerate(_views(task, group, self._recipe.option_orders))
-        ]
-        prompts = [render(self._tokenizer, reasoner_messages(view, self._recipe)) for _, view, _, _ in views]
-        requests = [
-            self._request(prompt, n, temperature, seed) for prompt, (_, _, n, seed) in zip(prompts, views, strict=True)
-        ]
-        return self._judged(len(tasks), [(i, view) for i, view, _, _ in views], requests)
+    def answer(
+        self, tasks: Sequence[Task], seeds: Seeds, group: int | None = None, names: Sequence[Name] | None = None
+    ) -> list[Answers]:
+        """Answer each task G times without its document; equal tasks once if the recipe says so.
+
+        Args:
+            tasks: what is asked.
+            seeds: of the iteration.
+            group: answers by task, if not G.
+            names: what the draws of each task depend on; its place among `tasks` if none.
+        """
+        named = list(zip(names or [(i,) for i in range(len(tasks))], tasks, strict=True))
+        answering = self._answering(seeds, group)
+        stream = self._engine.stream()
+        try:
+            for name, task in named:
+                answering.add(stream, name, task)
+            while len(stream):
+                for one in stream.step():
+                    answering.take(one)
+        finally:
+            stream.close()
+        return answering.judged(named, self._verifier)
+
+    def play(
+        self,
+        documents: Sequence[Document],
+        seeds: Seeds,
+        *,
+        poser: Players | None = None,
+        group: int | None = None,
+        places: Sequence[int] | None = None,
+        posed: Callable[[], None] = lambda: None,
+    ) -> list[list[tuple[Attempt, Answers | None]]]:
+        """Pose tasks about documents and answer them: `challenge` and `answer`, at once or one after the other.
+
+        If `overlap` was set, the answers to a task begin when it is known to count, beside the attempts that are
+        still under way. What comes out is the same.
+
+        Args:
+            documents: what to ask about.
+            seeds: of the iteration.
+            poser: who poses the tasks, if not these players.
+            group: answers by task, if not G.
+            places: see `challenge`.
+            posed: called when the last attempt is in.
+
+        Returns:
+            The kept attempts, by document, each with its answers if it is valid.
+        """
+        poser = poser or self
+        rounds, answering = poser._rounds(documents, seeds, places), self._answering(seeds, group)
+        asked = poser._engine.stream()
+        answered = asked if poser._engine is self._engine else self._engine.stream()
+        counted: list[Counted[Attempt]] = []
+        posing = True
+        try:
+            rounds.begin(asked)
+            while len(asked) or len(answered):
+                for one in [*asked.step(), *(answered.step() if answered is not asked else ())]:
+                    if is_attempt(one):
+                        counted += rounds.take(asked, one)
+                    else:
+                        answering.take(one)
+                if posing and rounds.over:
+                    posing = False
+                    posed()
+                if self.overlap or not posing:
+                    for valid in counted:
+                        answering.add(answered, (valid.document, valid.place), cast("Task", valid.attempt.task))
+                    counted.clear()
+        finally:
+            asked.close()
+            answered.close()
+        if posing:
+            posed()
+        kept = poser._kept(rounds, len(documents), seeds)
+        named = [((i, k), a.task) for i, attempts in enumerate(kept) for k, a in enumerate(attempts) if a.task]
+        judged = iter(answering.judged(named, self._verifier))
+        return [[(attempt, next(judged) if attempt.task else None) for attempt in attempts] for attempts in kept]
 
     def distinct(self, tasks: Sequence[Task]) -> list[Task]:
         """The tasks that are answered: each of them, or equal ones once if the recipe says so."""
@@ -196,15 +201,14 @@ class Players:
             render(self._tokenizer, reasoner_messages(task, self._recipe, document=document.text))
             for task, document in tasks
         ]
-        requests = [self._request(prompt, 1, 0.0, 0) for prompt in prompts]
-        return self._judged(len(tasks), [(i, task) for i, (task, _) in enumerate(tasks)], requests)
+        return self._answered_once([task for task, _ in tasks], prompts)
 
     def guess(self, tasks: Sequence[Task]) -> list[Answers]:
         """Answer each multiple-choice task once, greedily, from its options alone: do they give the answer away?"""
         blind = [replace(task, question=_BLIND_QUESTION) for task in tasks]
-        prompts = [render(self._tokenizer, reasoner_messages(task, self._recipe)) for task in blind]
-        requests = [self._request(prompt, 1, 0.0, 0) for prompt in prompts]
-        return self._judged(len(tasks), list(enumerate(tasks)), requests)
+        return self._answered_once(
+            tasks, [render(self._tokenizer, reasoner_messages(task, self._recipe)) for task in blind]
+        )
 
     def rejudge(self, answers: Answers, gold: str) -> Answers:
         """The same answers, judged as if `gold` were the gold answer."""
@@ -216,21 +220,63 @@ class Players:
         """Say whether `answer` equals a task's gold answer."""
         return self._verifier.check([(f"\\boxed{{{answer}}}", task)])[0].correct
 
-    def _request(self, prompt: tuple[int, ...], n: int, temperature: float, seed: int) -> Request:
-        return Request(prompt, n=n, max_tokens=self._recipe.reasoner_tokens, temperature=temperature, seed=seed)
+    def _rounds(self, documents: Sequence[Document], seeds: Seeds, places: Sequence[int] | None) -> Rounds[Attempt]:
+        """The attempts at some documents, none of which has been asked for yet."""
+        formats = self._formats(documents, seeds)
+        grammars = [self._grammar(document, form) for document, form in zip(documents, formats, strict=True)]
+        right = self.places(len(documents), seeds) if places is None else places
 
-    def _judged(self, tasks: int, views: Sequence[tuple[int, Task]], requests: Sequence[Request]) -> list[Answers]:
-        """Generate, verify, and gather by task; `views` says which task each request shows, and how."""
-        generated = self._engine.generate(requests)
-        pairs = [(c.text, view) for (_, view), group in zip(views, generated, strict=True) for c in group]
-        verdicts = iter(self._verifier.check(pairs))
-        answers = [Answers([], [], [], []) for _ in range(tasks)]
-        for (i, view), request, group in zip(views, requests, generated, strict=True):
-            answers[i].prompts.extend([request.prompt] * len(group))
-            answers[i].completions.extend(group)
-            answers[i].verdicts.extend(next(verdicts) for _ in group)
-            answers[i].shown.extend([view] * len(group))
-        return answers
+        @cache
+        def prompt(i: int) -> tuple[int, ...]:
+            return render(self._tokenizer, challenger_messages(documents[i], formats[i], self._recipe))
+
+        def ask(i: int, before: int, wanted: int) -> Request:
+            return Request(
+                prompt(i),
+                n=wanted,
+                max_tokens=self._recipe.challenger_tokens,
+                temperature=self._recipe.temperature,
+                grammar=grammars[i],
+                seed=seeds("challenge", i, before),
+            )
+
+        def read(i: int, number: int, completion: Completion) -> Attempt:
+            rng = random.Random(seeds("options", i, number))
+            return self._attempt(documents[i], formats[i], prompt(i), completion, rng, right[i])
+
+        free = self._recipe.template == "ladder"  # decodes without a grammar
+        open_ = [i for i, grammar in enumerate(grammars) if free or grammar is not None]
+        limits = (self._recipe.attempts, self._recipe.max_attempts)
+        return Rounds(open_, ask, read, lambda attempt: attempt.task is not None, *limits)
+
+    def _kept(self, rounds: Rounds[Attempt], documents: int, seeds: Seeds) -> list[list[Attempt]]:
+        """Of each document's attempts that count, G at the ratio of valid to invalid ones."""
+        kept = []
+        for i in range(documents):
+            made = rounds.counting(i)
+            valid = [attempt.task is not None for attempt in made]
+            rng = random.Random(seeds("keep", i))
+            kept.append([made[k] for k in keep_attempts(valid, self._recipe.attempts, rng)])
+        return kept
+
+    def _answering(self, seeds: Seeds, group: int | None) -> Answering:
+        recipe = self._recipe
+
+        def ask(task: Task, n: int, about: tuple[str | int, ...]) -> Request:
+            prompt = render(self._tokenizer, reasoner_messages(task, recipe))
+            return Request(prompt, n, recipe.reasoner_tokens, recipe.temperature, seed=seeds(*about))
+
+        return Answering(ask, group or recipe.group_size, recipe.option_orders, recipe.share_answers)
+
+    def _answered_once(self, tasks: Sequence[Task], prompts: Sequence[tuple[int, ...]]) -> list[Answers]:
+        """The greedy answer to each prompt, judged as an answer to its task."""
+        requests = [Request(prompt, max_tokens=self._recipe.reasoner_tokens) for prompt in prompts]
+        written = [group[0] for group in self._engine.generate(requests)]
+        verdicts = self._verifier.check([(one.text, task) for one, task in zip(written, tasks, strict=True)])
+        return [
+            Answers([prompt], [one], [verdict], [task])
+            for prompt, one, verdict, task in zip(prompts, written, verdicts, tasks, strict=True)
+        ]
 
     def _formats(self, documents: Sequence[Document], seeds: Seeds) -> list[TaskFormat]:
         """The task format of each document; the policy is asked only where the recipe leaves a choice."""
@@ -281,22 +327,6 @@ class Players:
             return Attempt(document, prompt, completion, None, reason, {})
         valid, reason, checks = validity(task, document, self._recipe)
         return Attempt(document, prompt, completion, task if valid else None, reason, checks)
-
-
-def _views(task: Task, group: int, orders: int) -> list[tuple[Task, int]]:
-    """The orders in which a task's options are shown, and to how many of the group each.
-
-    The first is the task's own; the others turn the options on. A policy that
-    follows the place and not the content then meets the right answer in part of
-    its group, whatever its habit, instead of always or never.
-    """
-    k = max(1, min(orders, len(task.options), group))
-    turns = [j * len(task.options) // k for j in range(k)]
-    shares = [group // k + (j < group % k) for j in range(k)]
-    return [
-        (replace(task, options=task.options[turn:] + task.options[:turn]), n)
-        for turn, n in zip(turns, shares, strict=True)
-    ]
 
 
 def _balanced(n: int, rng: random.Random) -> list[int]:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from spice.learner.base import UpdateStats
-from spice.training.play import Answers, Attempt
+from spice.training.outputs import Answers, Attempt
 
 
 @dataclass(frozen=True)

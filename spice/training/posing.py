@@ -10,7 +10,8 @@ from spice.selfplay.sampling import draw_documents
 from spice.selfplay.types import Document, Task
 from spice.store.base import ObjectStore
 from spice.training.iteration import Pose
-from spice.training.play import Attempt, Players, Seeds
+from spice.training.outputs import Attempt
+from spice.training.play import Players, Seeds
 
 
 def given_questions(asked: Sequence[tuple[str, Task]], batch: int, seed: int) -> Pose:

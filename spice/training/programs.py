@@ -22,7 +22,8 @@ from spice.selfplay.programs import KINDS, ProgramArchive, observe, program_task
 from spice.selfplay.prompts import Message, challenger_messages
 from spice.selfplay.types import NO_DOCUMENT, Document, Program, ProgramKind
 from spice.store.base import ObjectStore
-from spice.training.play import Attempt, Players, Seeds
+from spice.training.outputs import Attempt
+from spice.training.play import Players, Seeds
 from spice.training.records import tasks_key
 
 _PROGRAM = TypeAdapter(Program)

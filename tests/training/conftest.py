@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from spice.config import Config
-from spice.rollout.base import Completion, Engine, Request
+from spice.rollout.base import Completion, Engine, Finished, Request, Stream
 from spice.selfplay.types import Document
 from spice.selfplay.verify import Verifier
 from spice.settings import resolve
@@ -34,6 +34,56 @@ FACTS = [
 
 
 @dataclass
+class Batches:
+    """A stream that continues all that was added since its last step, to the end, in one call of `generate`."""
+
+    generate: Callable[[Sequence[Request]], list[list[Completion]]]
+    waiting: dict[Hashable, Request] = field(default_factory=dict)
+
+    def add(self, key: Hashable, request: Request) -> None:
+        self.waiting[key] = request
+
+    def drop(self, key: Hashable, first: int = 0) -> None:
+        if key in self.waiting:
+            self.waiting[key] = replace(self.waiting[key], n=first)
+
+    def close(self) -> None:
+        self.waiting.clear()
+
+    def step(self) -> list[Finished]:
+        asked, self.waiting = self.waiting, {}
+        written = zip(asked, self.generate(list(asked.values())), strict=True)
+        return [Finished(key, copy, one) for key, group in written for copy, one in enumerate(group)]
+
+    def __len__(self) -> int:
+        return len(self.waiting)
+
+
+@dataclass
+class Recorded:
+    """Passes everything on to a real stream, and keeps the requests."""
+
+    stream: Stream
+    requests: list[Request]
+
+    def add(self, key: Hashable, request: Request) -> None:
+        self.requests.append(request)
+        self.stream.add(key, request)
+
+    def drop(self, key: Hashable, first: int = 0) -> None:
+        self.stream.drop(key, first)
+
+    def close(self) -> None:
+        self.stream.close()
+
+    def step(self) -> list[Finished]:
+        return self.stream.step()
+
+    def __len__(self) -> int:
+        return len(self.stream)
+
+
+@dataclass
 class ScriptedEngine:
     """Writes `write(prompt, request, copy)`, cut at the request's length, and keeps the requests of every call."""
 
@@ -44,6 +94,9 @@ class ScriptedEngine:
     def generate(self, requests: Sequence[Request]) -> list[list[Completion]]:
         self.calls.append(list(requests))
         return [[self._completion(request, copy) for copy in range(request.n)] for request in requests]
+
+    def stream(self) -> Batches:
+        return Batches(self.generate)
 
     def update_weights(self, state: Any) -> None:
         raise AssertionError("playing changes no weights")
@@ -67,6 +120,9 @@ class RecordingEngine:
         self.requests += requests
         return self.engine.generate(requests)
 
+    def stream(self) -> Recorded:
+        return Recorded(self.engine.stream(), self.requests)
+
     def update_weights(self, state: Any) -> None:
         self.engine.update_weights(state)
 
@@ -81,9 +137,9 @@ class Table:
     folder: Path
     config: Config
 
-    def players(self, engine: Engine, **recipe: Any) -> Players:
+    def players(self, engine: Engine, overlap: bool = False, **recipe: Any) -> Players:
         index = SpanIndex((document.id, document.text) for document in self.documents)
-        return Players(engine, self.tokenizer, self.recipe(**recipe), index, self.verifier)
+        return Players(engine, self.tokenizer, self.recipe(**recipe), index, self.verifier, overlap)
 
     def recipe(self, **changes: Any) -> Any:
         """The smoke preset's recipe with some changes."""

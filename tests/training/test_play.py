@@ -39,7 +39,7 @@ def valid_from(table, at):
 
 @pytest.mark.parametrize(
     ("first_valid", "tried", "kept_valid"),
-    [(1, 4, 4), (4, 4, 1), (5, 8, 2), (8, 8, 1), (10, 10, 1), (11, 10, 0)],
+    [(1, 4, 4), (4, 4, 1), (5, 8, 1), (8, 8, 1), (10, 10, 1), (11, 10, 0)],
 )
 def test_attempts_go_on_until_one_is_valid_or_the_limit_is_reached(table, first_valid, tried, kept_valid):
     engine = valid_from(table, {"d0": first_valid})
@@ -240,3 +240,70 @@ def test_equal_tasks_share_one_group_of_answers_if_the_recipe_says_so(table):
         assert [len(call) for call in engine.calls] == [requests]
         assert [one.correct for one in answers] == [[True, True]] * 3
         assert (answers[0] is answers[2]) == share
+
+
+def _outcome(by_document):
+    return [
+        [
+            (
+                one.completion.tokens,
+                one.task,
+                one.reason,
+                answers and [c.tokens for c in answers.completions],
+                answers and answers.verdicts,
+            )
+            for one, answers in attempts
+        ]
+        for attempts in by_document
+    ]
+
+
+@pytest.mark.parametrize("share", [True, False])
+@pytest.mark.parametrize("own_seat", [True, False])
+def test_overlap_changes_nothing_but_the_order_of_the_work(table, share, own_seat):
+    """Same attempts, same tasks, same answers, whether answers wait for the last attempt or not."""
+    recipe = {"attempts": 3, "max_attempts": 9, "challenger_tokens": 64, "temperature": 1.2, "share_answers": share}
+    played = {}
+    for overlap in (False, True):
+        engine = table.engine()
+        players = table.players(engine, overlap=overlap, **recipe)
+        poser = table.players(table.engine(), **recipe) if own_seat else None
+        played[overlap] = _outcome(players.play(table.documents, SEEDS, poser=poser))
+    assert played[True] == played[False]
+    answered = [answers for attempts in played[True] for *_, answers, _ in attempts]
+    assert any(answers is None for answers in answered) and any(answers is not None for answers in answered)
+    counts = {len(attempts) for attempts in played[True]}
+    assert counts == {3}
+
+
+def test_answers_begin_while_attempts_are_under_way(table):
+    """With overlap the first answer is asked for before the last attempt has ended, and without it after."""
+    for overlap in (False, True):
+        engine, events = table.engine(), []
+        stream = engine.stream
+
+        def watched(stream=stream, events=events):
+            one = stream()
+            step = one.step
+
+            def noted():
+                finished = step()
+                events.extend(("end", f.key[0]) for f in finished)
+                return finished
+
+            one.step = noted
+            add = one.add
+
+            def adding(key, request):
+                events.append(("begin", key[0]))
+                add(key, request)
+
+            one.add = adding
+            return one
+
+        engine.stream = watched
+        players = table.players(engine, overlap=overlap, challenger_tokens=64, max_attempts=6, attempts=3)
+        players.play(table.documents, SEEDS)
+        first = events.index(("begin", "answer"))
+        last = len(events) - 1 - events[::-1].index(("end", "attempt"))
+        assert (first < last) == overlap
