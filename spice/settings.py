@@ -28,7 +28,7 @@ PREFIX = "SPICE_"
 # Variables that share the prefix and are not settings: where keys and models lie, which preset and file to take,
 # credentials, and what Kubernetes puts into every pod for a Service named spice-*. Two underscores make it a setting.
 NOT_SETTINGS = re.compile(
-    r"SPICE_(?!\w+__)(HOME|CACHE|PRESET|CONFIG|API_KEY|UPSTREAM_KEY|S3_\w+|(\w+_)?SERVICE_(HOST|PORT(_\w+)?)|(\w+_)?PORT(_\d+_\w+)?)"
+    r"SPICE_(?!\w+__)(HOME|CACHE|PRESET|CONFIG|API_KEY|UPSTREAM_KEY|OIDC_CLIENT_SECRET|JUDGE_API_KEY|(BENCHMARKS_)?S3_\w+|(\w+_)?SERVICE_(HOST|PORT(_\w+)?)|(\w+_)?PORT(_\d+_\w+)?)"
 )
 
 

@@ -21,6 +21,22 @@ class ConsoleConfig(Section):
     roles: tuple[str, ...] = Field(
         (), description="what people without a key may do: identity=role+role, such as anna@example.org=approver"
     )
+    group_roles: tuple[str, ...] = Field(
+        (), description="the same for members of a group that a token names: group=role+role, such as ml-leads=approver"
+    )
+    oidc_issuer: str | None = Field(
+        None, description="OpenID Connect provider that people log in with; its secret is SPICE_OIDC_CLIENT_SECRET"
+    )
+    oidc_client: str = Field("", description="this console's client id there; also the audience of its ID tokens")
+    oidc_scopes: tuple[str, ...] = Field(("email", "profile"), description="what is asked for besides openid")
+    oidc_user_claim: str = Field(
+        "email", min_length=1, description="claim that names the person; an email must be verified"
+    )
+    oidc_groups_claim: str = Field("groups", min_length=1, description="claim that lists the person's groups")
+    kubernetes_tokens: bool = Field(False, description="accept tokens of the cluster that the console runs in")
+    token_audiences: tuple[str, ...] = Field(
+        ("spice-console",), description="for whom a token of the cluster must have been made; one of them suffices"
+    )
     session_hours: float = Field(8.0, gt=0.0, description="a login ends after this long")
     actions_per_minute: int = Field(10, ge=1, description="most actions of one person in a minute")
 

@@ -32,7 +32,13 @@ from spice.console.web import Digest, Name, Segment, Visiting
 
 PageNumber = Annotated[int, Query(ge=1, le=1_000_000)]
 
-_ANSWERS = {404: "not in the store", 409: "refused; nothing can be said", 503: "the store cannot be read"}
+_ANSWERS = {
+    401: "the token does not count",
+    404: "not in the store",
+    409: "refused; nothing can be said",
+    429: "too many unknown tokens",
+    503: "the store, or whoever issued the token, cannot be asked",
+}
 router = APIRouter(
     prefix="/api",
     tags=["reading"],

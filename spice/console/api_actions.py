@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from spice.console.login import Logins
 from spice.console.records import Problem
-from spice.console.web import Digest, Visiting, acting, allowed
+from spice.console.web import Digest, Visiting, acting, address_of, allowed
 from spice.trust.signing import Hex64, Hex128
 
 Token = Annotated[str, Header(alias="X-CSRF-Token")]
@@ -133,5 +133,5 @@ def answer(here: Visiting, given: Answer) -> Code:
 
 
 def _logins(here: Visiting) -> Logins:
-    allowed(here.console.login_limit, here.request.client.host if here.request.client else "")
+    allowed(here.console.login_limit, address_of(here.request))
     return here.console.logins

@@ -11,7 +11,7 @@ from starlette.exceptions import HTTPException
 from starlette.staticfiles import StaticFiles
 
 from spice import __version__
-from spice.console import api, api_actions, forms, pages
+from spice.console import api, api_actions, forms, pages, provider_login
 from spice.console.context import Console
 from spice.console.draw import problem, style
 from spice.console.records import Problem
@@ -38,7 +38,7 @@ def create_app(console: Console) -> FastAPI:
     )
     app.state.console = console
     app.add_middleware(SecurityMiddleware, hosts=console.hosts, secure=console.secure)
-    for router in (api.router, api_actions.router, pages.router, forms.router):
+    for router in (api.router, api_actions.router, pages.router, forms.router, provider_login.router):
         app.include_router(router)
     app.add_exception_handler(SpiceError, _refused)
     app.add_exception_handler(HTTPException, _failed)

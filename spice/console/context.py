@@ -11,8 +11,10 @@ from urllib.parse import urlsplit
 
 from spice.config import Config
 from spice.console.actions import Actions, SignerFor
+from spice.console.bearer import Bearers
 from spice.console.csrf import Csrf
-from spice.console.identity import Door
+from spice.console.federation import Federation, open_issuers
+from spice.console.identity import Door, Identity
 from spice.console.limits import RateLimit
 from spice.console.login import Logins
 from spice.console.sessions import Secrets
@@ -24,6 +26,7 @@ from spice.trust.ledger import Clock
 
 _LOGINS_PER_MINUTE = 20
 _STOPS_PER_MINUTE = 30
+_TOKENS_PER_MINUTE = 120
 
 
 @dataclass(frozen=True)
@@ -38,7 +41,8 @@ class Console:
         watch: its view of the ledger.
         runs: reads runs.
         sessions: who is logged in.
-        logins: who is about to.
+        logins: who is about to, with their key.
+        federation: who is about to, at a provider.
         notices: what was done, to be said once on the next page.
         door: tells who sent a request.
         csrf: tells whether they meant it.
@@ -54,8 +58,9 @@ class Console:
     origins: frozenset[str]
     watch: Watch
     runs: Reader
-    sessions: Secrets[str]
+    sessions: Secrets[Identity]
     logins: Logins
+    federation: Federation
     notices: Secrets[str]
     door: Door
     csrf: Csrf
@@ -94,10 +99,12 @@ def open_console(
         stopwatch: seconds from anywhere, for rates.
 
     Raises:
-        ConfigError: `console.url`, `console.proxies` or `console.roles` is not what it must be.
+        ConfigError: a setting of the console is not what it must be.
     """
     origins = _origins(config.console.url, bound)
-    sessions: Secrets[str] = Secrets(timedelta(hours=config.console.session_hours), clock)
+    provider, issuers = open_issuers(config.console, clock)
+    bearers = Bearers(issuers, RateLimit(_TOKENS_PER_MINUTE, stopwatch), clock)
+    sessions: Secrets[Identity] = Secrets(timedelta(hours=config.console.session_hours), clock)
     return Console(
         store=store,
         config=config,
@@ -107,8 +114,9 @@ def open_console(
         runs=Reader(store),
         sessions=sessions,
         logins=Logins(store, clock),
+        federation=Federation(provider, clock),
         notices=Secrets(timedelta(minutes=1), clock),
-        door=Door(store, config.console, sessions, min(origins)),
+        door=Door(store, config.console, sessions, bearers),
         csrf=Csrf(origins),
         actions=Actions(store, config.promotion, signer_for, clock),
         action_limit=RateLimit(config.console.actions_per_minute, stopwatch),

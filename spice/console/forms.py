@@ -9,8 +9,19 @@ from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from spice.console import may
 from spice.console.draw import page
+from spice.console.identity import Identity
 from spice.console.views import ledger
-from spice.console.web import CSRF, SESSION, Digest, Visit, Visiting, acting, allowed, meant, set_cookie
+from spice.console.web import (
+    SESSION,
+    Digest,
+    Visit,
+    Visiting,
+    acting,
+    address_of,
+    allowed,
+    begin_session,
+    meant,
+)
 from spice.errors import RefusedError
 
 Token = Annotated[str, Form(max_length=100)]
@@ -78,7 +89,7 @@ def release(here: Visiting, token: Token = "", reason: Reason = "") -> Response:
 def verify(here: Visiting, token: Token = "") -> Response:
     """Verify the ledger from its first entry. Needs no login, but not from everybody all the time."""
     meant(here, token)
-    allowed(here.console.login_limit, here.request.client.host if here.request.client else "")
+    allowed(here.console.login_limit, address_of(here.request))
     state = ledger.state(here.look(afresh=True))
     said = f"All {state.entries} entries were verified: hashes, signatures and rules are right."
     return _done(here, "/ledger", said if state.sound else f"The ledger is NOT sound. {state.problem}")
@@ -88,7 +99,10 @@ def verify(here: Visiting, token: Token = "") -> Response:
 def show_login(here: Visiting, code: Annotated[str, Query(max_length=100)] = "") -> HTMLResponse:
     """How to log in; or, with the code of a link, whether that person is meant."""
     name = here.console.logins.peek(code) if code else None
-    return page(here, "login", code=code, name=name, url=min(here.console.origins))
+    provider = here.console.federation.provider
+    return page(
+        here, "login", code=code, name=name, url=min(here.console.origins), provider=provider and provider.issuer
+    )
 
 
 @router.post("/login")
@@ -98,10 +112,8 @@ def log_in(here: Visiting, code: Code, token: Token = "") -> Response:
     name = here.console.logins.redeem(code)
     if name is None:
         raise RefusedError("This link was used already, or is too old. Run `spice console login` again.")
-    session = here.console.sessions.issue(name)
     response = RedirectResponse("/", 303)
-    set_cookie(response, here.console, SESSION, session)
-    set_cookie(response, here.console, CSRF, here.console.csrf.cookie())
+    begin_session(response, here.console, Identity(name, "key", min(here.console.origins)))
     return response
 
 

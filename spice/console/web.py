@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -10,7 +9,8 @@ from fastapi import Depends, Path, Request, Response
 
 from spice.console.actions import ForbiddenError
 from spice.console.context import Console
-from spice.console.identity import Person
+from spice.console.errors import TooManyError, UnauthenticatedError
+from spice.console.identity import Identity, Person
 from spice.console.limits import RateLimit
 from spice.console.watch import Snapshot
 from spice.errors import ConfigError, NotFoundError, RefusedError, SpiceError
@@ -21,18 +21,6 @@ CSRF = "spice_csrf"
 Digest = Annotated[str, Path(pattern=r"^[0-9a-f]{64}$")]
 Name = Annotated[str, Path(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$")]
 Segment = Annotated[str, Path(pattern=r"^[A-Za-z0-9#._-]{1,200}$")]
-
-
-class UnauthenticatedError(RefusedError):
-    """Nobody is logged in."""
-
-
-class TooManyError(RefusedError):
-    """Too often in too short a time; `seconds` until the next may come."""
-
-    def __init__(self, seconds: float) -> None:
-        self.seconds = max(1, math.ceil(seconds))
-        super().__init__(f"That was too often in too short a time. Try again in {self.seconds} s.")
 
 
 @dataclass(frozen=True)
@@ -63,8 +51,7 @@ class Visit:
 def visit(request: Request) -> Visit:
     """Who is here; a dependency of every route. Raises `StoreError` if it cannot be told what they may do."""
     console: Console = request.app.state.console
-    address = request.client.host if request.client else ""
-    return _visit(request, console.door.who(address, dict(request.headers), request.cookies.get(SESSION)))
+    return _visit(request, console.door.who(address_of(request), dict(request.headers), request.cookies.get(SESSION)))
 
 
 def visit_by_anybody(request: Request) -> Visit:
@@ -82,10 +69,14 @@ Visiting = Annotated[Visit, Depends(visit)]
 
 
 def acting(here: Visit, token: str, limit: RateLimit) -> Person:
-    """Whoever may act: logged in, on our own page, and not too often. Raises a `RefusedError`."""
+    """Whoever may act: known, on our own page or with a token of their own, and not too often.
+
+    Raises a `RefusedError`.
+    """
     if here.person is None:
         raise UnauthenticatedError("Log in first: whoever acts must be known.")
-    meant(here, token)
+    if here.person.secret:  # a browser sends cookies by itself, but nobody's token
+        meant(here, token)
     allowed(limit, here.person.name)
     return here.person
 
@@ -103,6 +94,17 @@ def allowed(limit: RateLimit, key: str) -> None:
     """Raise `TooManyError` if `key` has used up its allowance."""
     if seconds := limit.wait(key):
         raise TooManyError(seconds)
+
+
+def begin_session(response: Response, console: Console, identity: Identity) -> None:
+    """Give the browser a session of `identity`, and CSRF tokens that none before it knows."""
+    set_cookie(response, console, SESSION, console.sessions.issue(identity))
+    set_cookie(response, console, CSRF, console.csrf.cookie())
+
+
+def address_of(request: Request) -> str:
+    """The machine that connected to us."""
+    return request.client.host if request.client else ""
 
 
 def set_cookie(response: Response, console: Console, name: str, value: str) -> None:
