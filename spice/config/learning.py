@@ -160,7 +160,12 @@ class LoraConfig(Section):
 class LearnerConfig(Section):
     """The policy-gradient update."""
 
-    backend: Literal["torch"] = Field("torch", description="which learner")
+    backend: Literal["torch", "deepspeed"] = Field(
+        "torch", description="torch: the whole state on every rank; deepspeed: ZeRO divides it among them"
+    )
+    zero_stage: Literal[1, 2, 3] = Field(
+        2, description="deepspeed: 1 divides optimizer states, 2 gradients as well, 3 weights as well"
+    )
     learning_rate: float = Field(1e-6, gt=0.0, description="constant AdamW learning rate")
     betas: tuple[float, float] = Field((0.9, 0.95), description="AdamW betas")
     weight_decay: float = Field(0.0, ge=0.0, description="AdamW weight decay")
@@ -171,6 +176,9 @@ class LearnerConfig(Section):
         "bfloat16", description="number format of forward and backward passes; master weights are float32 always"
     )
     gradient_checkpointing: bool = Field(True, description="recompute activations to save memory")
+    peak_flops: float | None = Field(
+        None, gt=0.0, description="operations per second that a device could do, for MFU; none takes that of known GPUs"
+    )
     lora: LoraConfig = LoraConfig()
 
 
@@ -179,6 +187,16 @@ class TrainingConfig(Section):
 
     iterations: int = Field(640, ge=1, description="iterations, T")
     checkpoint_every: int = Field(64, ge=1, description="iterations between checkpoints")
+    keep_last: int = Field(1, ge=1, description="states to resume from that are kept, the newest ones")
+    keep_every: int = Field(
+        0, ge=0, description="states to resume from are kept for good after every so many iterations; 0 keeps none"
+    )
+    ranks: int = Field(
+        1, ge=1, description="processes on this machine that train together, one for each GPU; may change at a resume"
+    )
+    hang_seconds: float = Field(
+        45.0, gt=0.0, description="a rank that does nothing for this long, and waits for no other, ends the run"
+    )
     threads: int = Field(
         0, ge=0, description="CPU threads for torch; 0 takes all cores (fix it for repeatable weights)"
     )
