@@ -130,7 +130,7 @@ def _from_training_on(
     opened: ObjectStore, corpus: str, config: Config, this: str, resume: bool, signer: Signer | None, report: Progress
 ) -> dict[str, Any]:
     from spice import stages
-    from spice.training.loop import update_run
+    from spice.training.record import update_run
 
     trained = stages.train(corpus, config, this, resume=resume, progress=report)
     evaluated = stages.evaluate(trained.checkpoint, trained.base, corpus, config, this, progress=report)

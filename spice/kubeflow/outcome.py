@@ -41,7 +41,7 @@ def record(store: ObjectStore, run: str, job: str, ended: Mapping[str, str]) -> 
 def note(store: ObjectStore, run: str, **fields: Any) -> str:
     """Enter `fields` into the run's `run.json` if there is one, and return the run's name."""
     if store.head(f"runs/{run}/run.json") is not None:
-        from spice.training.loop import update_run
+        from spice.training.record import update_run
 
         update_run(store, run, **fields)
     return run

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol
 
@@ -52,6 +52,14 @@ class UpdateStats:
         tokens: tokens run through the model in one step, shared prefixes once.
         importance_ess: effective sample size of the tokens' importance weights before the first step, as a share of
             their number, (sum w)^2 / (n sum w^2); 1 where engine and learner agree.
+        mismatch_kl: Kullback-Leibler divergence of the learner from the engine before the first step, in nats per
+            token, estimated without bias by w - 1 - log w (Schulman's k3).
+        trained_tokens: tokens that carry a loss.
+        padding_share: share of the computed tokens that only fill up.
+        role_norms: norm of each role's own gradient before clipping, last step; empty where it is not known.
+        flops: operations of all steps; see `spice.learner.flops`.
+        seconds: time that the update took.
+        mfu: share of the devices' peak that `flops` is; `None` where nobody knows the peak, as on a CPU.
     """
 
     loss: float
@@ -61,6 +69,21 @@ class UpdateStats:
     clipped_share: float
     tokens: int
     importance_ess: float = 1.0
+    mismatch_kl: float = 0.0
+    trained_tokens: int = 0
+    padding_share: float = 0.0
+    role_norms: Mapping[Role, float] = field(default_factory=dict)
+    flops: float = 0.0
+    seconds: float = 0.0
+    mfu: float | None = None
+
+
+class Captured(Protocol):
+    """A learner's state at one moment."""
+
+    def write(self, folder: Path) -> None:
+        """Write it as safetensors. Raises `TrainingError` if that fails."""
+        ...
 
 
 class Learner(Protocol):
@@ -74,10 +97,16 @@ class Learner(Protocol):
         """The policy's weights under the model's own parameter names, adapters merged in."""
         ...
 
-    def save(self, folder: Path) -> None:
-        """Write everything that the next update depends on, as safetensors."""
+    def capture(self) -> Captured:
+        """Copy everything that the next update depends on, so that training can go on while it is written.
+
+        With several ranks it is this rank's part.
+        """
         ...
 
     def load(self, folder: Path) -> None:
-        """Take up what `save` wrote; the next update gives the same bytes as if nothing had happened."""
+        """Take up what all ranks captured and wrote into `folder`, whatever their number.
+
+        With as many ranks as then, the next update gives the same bytes as if nothing had happened.
+        """
         ...

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch.utils.checkpoint import checkpoint
 
 from spice.learner.base import Trajectory
@@ -55,7 +53,7 @@ def token_logprobs(
     head: torch.nn.Module,
     targets: torch.Tensor,
     temperatures: torch.Tensor,
-    allowed: NDArray[np.uint32] | None,
+    allowed: torch.Tensor | None,
 ) -> torch.Tensor:
     """Log-probability of each target under the distribution that it was drawn from.
 
@@ -67,7 +65,7 @@ def token_logprobs(
         head: the output embedding.
         targets: token ids, shape [K].
         temperatures: shape [K].
-        allowed: packed grammar bits, shape [K, words], or `None`.
+        allowed: packed grammar bits as int32, shape [K, words], or `None`.
 
     Returns:
         float32, shape [K].
@@ -75,7 +73,7 @@ def token_logprobs(
     pieces = []
     for start in range(0, len(targets), _CHUNK):
         part = slice(start, start + _CHUNK)
-        bits = None if allowed is None else torch.from_numpy(allowed[part].view(np.int32)).to(hidden.device)
+        bits = None if allowed is None else allowed[part]
         pieces.append(
             checkpoint(_chunk, hidden[part], head, targets[part], temperatures[part], bits, use_reentrant=False)
         )

@@ -24,7 +24,21 @@ from spice.store.disk import explained
 from spice.store.keys import check_key
 from spice.store.refs import MANIFEST, digest_of, resolve, tag
 
-__all__ = ["MANIFEST", "download", "files", "manifest", "read", "read_json", "resolve", "tag", "write", "write_json"]
+__all__ = [
+    "MANIFEST",
+    "describe",
+    "download",
+    "files",
+    "manifest",
+    "put_files",
+    "read",
+    "read_json",
+    "resolve",
+    "seal",
+    "tag",
+    "write",
+    "write_json",
+]
 
 
 class FileEntry(BaseModel):
@@ -51,17 +65,43 @@ def write(store: ObjectStore, kind_prefix: str, files: Mapping[str, bytes | Path
         ValueError: a field is called "files", or a file "manifest.json".
         StoreError: the store cannot be written.
     """
-    if "files" in fields or MANIFEST in files:
+    ref, data = seal(kind_prefix, describe(files), fields)
+    put_files(store, ref, files)
+    store.put(f"{ref}/{MANIFEST}", data)
+    return ref
+
+
+def describe(files: Mapping[str, bytes | Path]) -> dict[str, JSON]:
+    """What a manifest says of files. Raises `StoreError` if one cannot be read, or has no name for a key."""
+    return {check_key(name): _entry(content) for name, content in files.items()}
+
+
+def seal(kind_prefix: str, described: Mapping[str, JSON], fields: Mapping[str, JSON]) -> tuple[str, bytes]:
+    """The reference of an artifact, and its manifest, which is to be written after all its files.
+
+    For processes that write the files of one artifact together; `write` does it all for one.
+
+    Args:
+        kind_prefix: what the reference begins with.
+        described: all the artifact's files, as `describe` describes them.
+        fields: of the manifest; no clock time and nothing random.
+
+    Raises:
+        ValueError: a field is called "files", or a file "manifest.json".
+    """
+    if "files" in fields or MANIFEST in described:
         raise ValueError(f'"files" and "{MANIFEST}" are names of the manifest itself')
-    data = dumps({**fields, "files": {check_key(name): _entry(content) for name, content in files.items()}})
-    ref = f"{kind_prefix}/{digest(data)}"
+    data = dumps({**fields, "files": dict(described)})
+    return f"{kind_prefix}/{digest(data)}", data
+
+
+def put_files(store: ObjectStore, ref: str, files: Mapping[str, bytes | Path]) -> None:
+    """Write files of the artifact `ref`. Raises `StoreError`."""
     for name, content in files.items():
         if isinstance(content, Path):
             store.put_file(f"{ref}/{name}", content)
         else:
             store.put(f"{ref}/{name}", content)
-    store.put(f"{ref}/{MANIFEST}", data)
-    return ref
 
 
 def manifest(store: ObjectStore, ref: str) -> dict[str, Any]:

@@ -1,8 +1,8 @@
 """Checkpoints for others to use, and the state from which a stopped run goes on.
 
 A checkpoint is a plain model folder, named by its digest. The resume state
-holds master weights and optimizer moments; only the last one is kept. The
-pointer `runs/<run>/state.json` moves last, so a crash anywhere leaves the
+holds master weights and optimizer moments; the last one is kept, or more of
+them. The pointer `runs/<run>/state.json` moves last, so a crash anywhere leaves the
 state before it in force.
 
 One process at a time moves the pointer. Whoever resumes a run takes it over by
@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Protocol
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from spice.config import ModelConfig
-from spice.errors import ConflictError, TrainingError
+from spice.errors import ConflictError, StoreError, TrainingError
 from spice.store import artifacts
 from spice.store.base import ObjectStore
 from spice.store.canonical import JSON
@@ -48,6 +48,7 @@ class State(BaseModel):
         resume: reference of the learner's state after them.
         checkpoints: (iteration, reference) of every checkpoint, the base first.
         resumed: how often the run was taken up again.
+        kept: (iteration, reference) of every state that is still there, the newest last.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -56,17 +57,14 @@ class State(BaseModel):
     resume: str
     checkpoints: tuple[tuple[int, str], ...]
     resumed: int = 0
+    kept: tuple[tuple[int, str], ...] = ()
 
 
-class Saved(Protocol):
-    """What a run goes on from: a learner, or several."""
-
-    def save(self, folder: Path) -> None:
-        """Write everything that the next update depends on."""
-        ...
+class Loaded(Protocol):
+    """What a run goes on with: a learner, or several."""
 
     def load(self, folder: Path) -> None:
-        """Take up what `save` wrote."""
+        """Take up what was captured and written."""
         ...
 
 
@@ -89,23 +87,37 @@ class Pointer:
         if self.state:
             self._move(self.state.model_copy(update={"resumed": self.state.resumed + 1}))
 
-    def advance(self, learner: Saved, iteration: int, checkpoints: tuple[tuple[int, str], ...]) -> None:
-        """Make the learner's state after `iteration` the one to resume from, then drop the one before.
+    def advance(
+        self,
+        ref: str,
+        iteration: int,
+        checkpoints: tuple[tuple[int, str], ...],
+        *,
+        keep_last: int = 1,
+        keep_every: int = 0,
+    ) -> None:
+        """Make a state the one to resume from, then drop those that are no longer wanted.
+
+        Args:
+            ref: the state after `iteration`, whole in the store.
+            iteration: iterations done.
+            checkpoints: (iteration, reference) of every checkpoint so far.
+            keep_last: states that stay, the newest ones.
+            keep_every: the states after every so many iterations stay for good; 0: none of them.
 
         Raises:
             TrainingError: another process has taken the run over.
         """
-        with tempfile.TemporaryDirectory(prefix="spice-resume-") as temporary:
-            folder = Path(temporary)
-            learner.save(folder)
-            paths = sorted(path for path in folder.rglob("*") if path.is_file())
-            files: dict[str, bytes | Path] = {path.relative_to(folder).as_posix(): path for path in paths}
-            fields: dict[str, JSON] = {"kind": "resume", "iteration": iteration}
-            ref = artifacts.write(self._store, f"runs/{self._run}/resume", files, fields)
-        resumed = self.state.resumed if self.state else 0
-        self._move(State(iteration=iteration, resume=ref, checkpoints=checkpoints, resumed=resumed))
+        before = self.state or State(iteration=0, resume="", checkpoints=())
+        known = before.kept or ((before.iteration, before.resume),)
+        states = [one for one in known if one[0] < iteration and one[1]] + [(iteration, ref)]
+        kept = tuple(
+            one for place, one in enumerate(states) if len(states) - place <= keep_last or _due(one[0], keep_every)
+        )
+        self._move(State(iteration=iteration, resume=ref, checkpoints=checkpoints, resumed=before.resumed, kept=kept))
+        wanted = {one for _, one in kept}
         for info in list(self._store.list(f"runs/{self._run}/resume/")):
-            if not info.key.startswith(ref):
+            if "/".join(info.key.split("/")[:4]) not in wanted:
                 self._store.delete(info.key)
 
     def _move(self, state: State) -> None:
@@ -130,6 +142,20 @@ def store_base(store: ObjectStore, folder: Path, model: ModelConfig) -> str:
     return artifacts.write(store, "checkpoints", files, fields)
 
 
+def host_weights(weights: Mapping[str, torch.Tensor], dtype: str, *, keep: bool) -> dict[str, torch.Tensor]:
+    """Copies of weights in `dtype` on the host; none unless they are to be kept.
+
+    Where the weights are divided among ranks, each is collected as it is read, so all ranks must read them.
+    """
+    import torch
+
+    target, copies = getattr(torch, dtype), {}
+    for name, weight in weights.items():
+        if keep:
+            copies[name] = weight.to("cpu", target).contiguous()
+    return copies
+
+
 def store_checkpoint(
     store: ObjectStore,
     weights: Mapping[str, torch.Tensor],
@@ -137,16 +163,25 @@ def store_checkpoint(
     dtype: str,
     fields: Mapping[str, JSON],
 ) -> str:
-    """Put trained weights into the store as a model folder in `dtype`; returns `checkpoints/<digest>`."""
-    import torch
+    """Put trained weights, on the host and in `dtype`, into the store as a model folder: `checkpoints/<digest>`.
+
+    Raises:
+        StoreError: they cannot be written.
+    """
+    from safetensors import SafetensorError
     from safetensors.torch import save_file
 
     config = json.loads((base_folder / "config.json").read_text())
     config["dtype"] = dtype
     with tempfile.TemporaryDirectory(prefix="spice-checkpoint-") as temporary:
         file = Path(temporary) / f"model{_WEIGHTS}"
-        target = getattr(torch, dtype)
-        save_file({name: w.to(target).contiguous().cpu() for name, w in weights.items()}, file, {"format": "pt"})
+        try:
+            save_file(dict(weights), file, {"format": "pt"})
+        except (OSError, SafetensorError) as error:
+            raise StoreError(
+                f"The checkpoint cannot be written to {temporary}: {error}. Free some space there, or set TMPDIR to a "
+                "larger disk."
+            ) from error
         files: dict[str, bytes | Path] = {file.name: file, **_side_files(base_folder)}
         files["config.json"] = json.dumps(config, indent=2, sort_keys=True).encode()
         return artifacts.write(store, "checkpoints", files, {"kind": "checkpoint", **fields})
@@ -161,10 +196,14 @@ def load_state(store: ObjectStore, run: str) -> State | None:
     return Pointer(store, run).state
 
 
-def restore(store: ObjectStore, state: State, learner: Saved) -> None:
+def restore(store: ObjectStore, state: State, learner: Loaded) -> None:
     """Put the learner into `state`; every byte is verified against its digest."""
     with tempfile.TemporaryDirectory(prefix="spice-resume-") as temporary:
         learner.load(artifacts.download(store, state.resume, Path(temporary) / "state"))
+
+
+def _due(iteration: int, every: int) -> bool:
+    return every > 0 and iteration % every == 0
 
 
 def _side_files(folder: Path) -> dict[str, bytes | Path]:

@@ -8,17 +8,31 @@ say in (a comparison that may time out) is done by rank 0 alone and told.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from typing import Any, TypeVar, overload
 
 from spice.learner.ranks import Ranks
 from spice.rollout.base import Completion, Grammar
 from spice.selfplay.prompts import Message
 from spice.selfplay.types import Document, Task
 from spice.training import wire
-from spice.training.play import Answers, Attempt, Players, Seeds
+from spice.training.answering import Name
+from spice.training.iteration import Pose
+from spice.training.outputs import Answers, Attempt
+from spice.training.play import Players, Seeds
 
 T = TypeVar("T")
 _Proposal = tuple[tuple[int, ...], list[Completion]]
+_Posed = tuple[Attempt, Answers | None]
+
+
+def posed_by_first(pose: Pose, ranks: Ranks) -> Pose:
+    """Let rank 0 alone pose an iteration's tasks, where programs that it runs have a say in them."""
+
+    def told(players: Players, iteration: int, seeds: Seeds) -> list[list[Attempt]]:
+        made = wire.encode(pose(own(players), iteration, seeds)) if ranks.first else b""
+        return wire.decode(ranks.tell(made), list[list[Attempt]])  # type: ignore[no-any-return]
+
+    return told
 
 
 class Crew(Players):
@@ -40,6 +54,27 @@ class Crew(Players):
 
         return self._together(len(documents), play, list[list[Attempt]])
 
+    def play(
+        self,
+        documents: Sequence[Document],
+        seeds: Seeds,
+        *,
+        poser: Players | None = None,
+        group: int | None = None,
+        places: Sequence[int] | None = None,
+        posed: Callable[[], None] = lambda: None,
+    ) -> list[list[_Posed]]:
+        """See `Players.play`."""
+        places = self._players.places(len(documents), seeds) if places is None else places
+
+        def play(share: Sequence[int]) -> list[list[_Posed]]:
+            chosen, theirs = [documents[i] for i in share], [places[i] for i in share]
+            return self._players.play(
+                chosen, _of(seeds, share), poser=own(poser), group=group, places=theirs, posed=posed
+            )
+
+        return self._together(len(documents), play, list[list[_Posed]])
+
     def propose(
         self, messages: Sequence[Sequence[Message]], grammars: Sequence[Grammar | None], seeds: Seeds
     ) -> list[_Proposal]:
@@ -50,18 +85,16 @@ class Crew(Players):
 
         return self._together(len(messages), play, list[_Proposal])
 
-    def answer(self, tasks: Sequence[Task], seeds: Seeds, group: int | None = None) -> list[Answers]:
+    def answer(
+        self, tasks: Sequence[Task], seeds: Seeds, group: int | None = None, names: Sequence[Name] | None = None
+    ) -> list[Answers]:
         """See `Players.answer`."""
-        distinct = self._players.distinct(tasks)
+        named = names or [(i,) for i in range(len(tasks))]
 
         def play(share: Sequence[int]) -> list[Answers]:
-            return self._players.answer([distinct[i] for i in share], _of(seeds, share), group)
+            return self._players.answer([tasks[i] for i in share], seeds, group, [named[i] for i in share])
 
-        answers = self._together(len(distinct), play, list[Answers])
-        if len(distinct) == len(tasks):
-            return answers
-        shared = dict(zip(distinct, answers, strict=True))
-        return [shared[task] for task in tasks]
+        return self._together(len(tasks), play, list[Answers])
 
     def audit(self, tasks: Sequence[tuple[Task, Document]]) -> list[Answers]:
         """See `Players.audit`."""
@@ -91,6 +124,15 @@ class Crew(Players):
     def _once(self, work: Callable[[], T], kind: Any) -> T:
         """What rank 0 makes of it."""
         return wire.decode(self._ranks.tell(wire.encode(work()) if self._ranks.first else b""), kind)  # type: ignore[no-any-return]
+
+
+@overload
+def own(players: Players) -> Players: ...
+@overload
+def own(players: None) -> None: ...
+def own(players: Players | None) -> Players | None:
+    """This rank's part of a crew; players that are none are returned as they are."""
+    return players._players if isinstance(players, Crew) else players
 
 
 def _of(seeds: Seeds, share: Sequence[int]) -> Seeds:

@@ -7,11 +7,14 @@ base that is trained beside the Reasoner.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from spice.config import Config
-from spice.learner.base import Learner
+from spice.learner.base import Captured, Learner
+from spice.learner.ranks import ALONE, Ranks
 from spice.learner.torch_learner import TorchLearner
 from spice.models.catalog import locate
 from spice.models.loading import load_model, load_tokenizer
@@ -24,39 +27,58 @@ from spice.training.checkpoints import store_base, store_checkpoint
 from spice.training.iteration import Seat
 from spice.training.play import Players
 
+if TYPE_CHECKING:
+    import torch
+
 OWN_STATE = "challenger"
 
 
+@dataclass(frozen=True)
+class _Captured:
+    """The states of all learners of a run at one moment."""
+
+    policy: Captured
+    challenger: Captured | None
+
+    def write(self, folder: Path) -> None:
+        """See `spice.learner.base.Captured`."""
+        self.policy.write(folder)
+        if self.challenger:
+            self.challenger.write(folder / OWN_STATE)
+
+
 class Learners:
-    """Everything of a run that learns, saved and taken up as one."""
+    """Everything of a run that learns, captured and taken up as one."""
 
     def __init__(self, policy: Learner, challenger: Learner | None) -> None:
         """Take the policy's learner, and the Challenger's where it has one of its own."""
         self._policy = policy
         self._challenger = challenger
 
-    def save(self, folder: Path) -> None:
-        """Write the state of all learners; see `spice.learner.base.Learner`."""
-        self._policy.save(folder)
-        if self._challenger:
-            self._challenger.save(folder / OWN_STATE)
+    def capture(self) -> Captured:
+        """The state of all learners; see `spice.learner.base.Learner`."""
+        return _Captured(self._policy.capture(), self._challenger.capture() if self._challenger else None)
 
     def load(self, folder: Path) -> None:
-        """Take up what `save` wrote; see `spice.learner.base.Learner`."""
+        """Take up what was captured; see `spice.learner.base.Learner`."""
         self._policy.load(folder)
         if self._challenger:
             self._challenger.load(folder / OWN_STATE)
 
 
-def open_learner(folder: Path, config: Config) -> TorchLearner:
+def open_learner(folder: Path, config: Config, ranks: Ranks = ALONE) -> Learner:
     """A learner that begins with the model in `folder`."""
     recipe = config.recipe
     budgets = {"challenger": recipe.challenger_tokens, "reasoner": recipe.reasoner_tokens}
-    return TorchLearner(load_model(folder, "float32", config.model.device), config.learner, budgets)
+    return TorchLearner(load_model(folder, "float32", config.model.device), config.learner, budgets, ranks)
 
 
 def open_seat(
-    base_folder: Path, config: Config, store: ObjectStore, sit: Callable[[Engine, object], Players]
+    base_folder: Path,
+    config: Config,
+    store: ObjectStore,
+    sit: Callable[[Engine, object], Players],
+    ranks: Ranks = ALONE,
 ) -> Seat | None:
     """The Challenger's own place at the table, or `None` where it shares the policy's weights.
 
@@ -65,6 +87,7 @@ def open_seat(
         config: the run's configuration.
         store: where a Challenger that is a checkpoint lies.
         sit: makes the players of an engine and its tokenizer.
+        ranks: who trains beside this process.
 
     Raises:
         ModelError: there is no such Challenger.
@@ -74,7 +97,7 @@ def open_seat(
         return None
     folder = challenger_folder(base_folder, config, store)
     engine = open_engine(folder, config.model, config.rollout)
-    learner = open_learner(folder, config) if weights == "own" else None
+    learner = open_learner(folder, config, ranks) if weights == "own" else None
     return Seat(sit(engine, load_tokenizer(folder)), engine, learner)
 
 
@@ -86,24 +109,26 @@ def challenger_folder(base_folder: Path, config: Config, store: ObjectStore) -> 
     return locate(config.model.model_copy(update={"name": name, "revision": None}), store)
 
 
-def store_seat(store: ObjectStore, seat: Seat, base: str, folder: Path, config: Config) -> str:
-    """Put the Challenger's weights as they are now into the store; returns their reference.
+def store_seat(
+    store: ObjectStore, weights: Mapping[str, torch.Tensor] | None, base: str, folder: Path, config: Config
+) -> str:
+    """Put the Challenger as it is now into the store; returns its reference.
 
     Weights that did not change since the last time have the same reference.
 
     Args:
         store: where to.
-        seat: the Challenger.
+        weights: of a Challenger that learns, as `host_weights` gives them; `None` if it does not.
         base: reference of the base model.
         folder: of the model that the Challenger began with.
         config: the run's configuration.
     """
-    if seat.learner:
+    if weights is not None:
         fields: dict[str, JSON] = {
             "base": base,
             "role": "challenger",
             "recipe": config.recipe.name,
         }
-        return store_checkpoint(store, seat.learner.weights(), folder, config.model.dtype, fields)
+        return store_checkpoint(store, weights, folder, config.model.dtype, fields)
     name = config.recipe.challenger_model
     return base if name is None else store_base(store, folder, config.model.model_copy(update={"name": name}))

@@ -56,7 +56,7 @@ def decode(data: bytes, expected: Any) -> Any:
         ) from error
 
 
-def _plain(value: Any, arrays: list[NDArray[Any]]) -> Any:
+def _plain(value: Any, arrays: list[NDArray[Any]]) -> Any:  # noqa: PLR0911  one for each kind
     """A value as JSON; arrays are put aside and become their number."""
     if is_dataclass(value) and not isinstance(value, type):
         return [_plain(getattr(value, field.name), arrays) for field in fields(value)]
@@ -76,7 +76,7 @@ def _plain(value: Any, arrays: list[NDArray[Any]]) -> Any:
     return value
 
 
-def _typed(value: Any, expected: Any, arrays: Sequence[NDArray[Any]]) -> Any:
+def _typed(value: Any, expected: Any, arrays: Sequence[NDArray[Any]]) -> Any:  # noqa: PLR0911  one for each kind
     """A value of JSON as the type that was expected."""
     origin, inner = get_origin(expected), get_args(expected)
     if is_dataclass(expected):

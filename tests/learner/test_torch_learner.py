@@ -147,7 +147,7 @@ def test_save_and_load_leave_no_trace(tiny_folder, tmp_path, rank):
     first, second = (engine_view(base, batch(base, seed)) for seed in (1, 2))
     through = fresh()
     through.update(first, 1)
-    through.save(tmp_path)
+    through.capture().write(tmp_path)
     through.update(second, 1)
     resumed = fresh()
     resumed.load(tmp_path)
@@ -180,7 +180,7 @@ def test_adapters_leave_the_base_alone_and_merge_to_plain_names(tiny_folder):
 
 def test_saved_state_of_another_model_is_refused(tiny_folder, tmp_path):
     full = TorchLearner(load_model(tiny_folder, "float32"), LearnerConfig(**PLAIN), BUDGETS)
-    full.save(tmp_path)
+    full.capture().write(tmp_path)
     other = TorchLearner(load_model(tiny_folder, "float32"), LearnerConfig(**PLAIN, lora=LoraConfig(rank=2)), BUDGETS)
     with pytest.raises(TrainingError, match="other adapters"):
         other.load(tmp_path)

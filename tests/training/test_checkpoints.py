@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -13,19 +12,9 @@ from spice.config import StoreConfig
 from spice.errors import TrainingError
 from spice.store import ObjectStore, artifacts, open_store
 from spice.training.checkpoints import Pointer, load_state
-from spice.training.loop import update_run
+from spice.training.record import update_run
 
 BASE = ((0, "checkpoints/base"),)
-
-
-class Learner:
-    """A learner whose whole state is one number."""
-
-    def __init__(self, number: int) -> None:
-        self.number = number
-
-    def save(self, folder: Path) -> None:
-        (folder / "number").write_bytes(bytes([self.number]))
 
 
 @pytest.fixture
@@ -33,9 +22,10 @@ def store(tmp_path: Path) -> ObjectStore:
     return open_store(StoreConfig(url=str(tmp_path)), {})
 
 
-def advance(pointer: Pointer, iteration: int) -> None:
-    learner: Any = Learner(iteration)
-    pointer.advance(learner, iteration, BASE)
+def advance(store: ObjectStore, pointer: Pointer, iteration: int, **keep: int) -> None:
+    """Store a state that is one number, and point to it."""
+    files: dict[str, bytes | Path] = {"number": bytes([iteration])}
+    pointer.advance(artifacts.write(store, "runs/r/resume", files, {}), iteration, BASE, **keep)
 
 
 def saved(store: ObjectStore) -> int:
@@ -49,38 +39,53 @@ def test_the_pointer_moves_on_and_keeps_the_last_state_only(store: ObjectStore) 
     pointer = Pointer(store, "r")
     assert pointer.state is None
     for iteration in (1, 2, 3):
-        advance(pointer, iteration)
+        advance(store, pointer, iteration)
         assert saved(store) == iteration
     assert len({info.key.split("/")[3] for info in store.list("runs/r/resume/")}) == 1
 
 
+@pytest.mark.parametrize(
+    ("keep", "left"),
+    [({"keep_last": 1}, [7]), ({"keep_last": 3}, [5, 6, 7]), ({"keep_last": 2, "keep_every": 3}, [3, 6, 7])],
+)
+def test_as_many_states_stay_as_are_asked_for(store: ObjectStore, keep: dict[str, int], left: list[int]) -> None:
+    pointer = Pointer(store, "r")
+    for iteration in range(1, 8):
+        advance(store, pointer, iteration, **keep)
+    state = load_state(store, "r")
+    assert state is not None
+    assert [n for n, _ in state.kept] == left
+    assert [artifacts.read(store, ref, "number")[0] for _, ref in state.kept] == left
+    assert {info.key.rpartition("/")[0] for info in store.list("runs/r/resume/")} == {ref for _, ref in state.kept}
+
+
 def test_whoever_resumes_a_run_stops_the_process_that_still_plays_it(store: ObjectStore) -> None:
     first = Pointer(store, "r")
-    advance(first, 1)
+    advance(store, first, 1)
     second = Pointer(store, "r")
     second.take_over()
     with pytest.raises(TrainingError, match="Another process goes on with the run r"):
-        advance(first, 2)
+        advance(store, first, 2)
     assert saved(store) == 1, "the loser has touched nothing"
-    advance(second, 2)
+    advance(store, second, 2)
     assert saved(store) == 2
 
 
 def test_of_two_that_resume_at_once_one_goes_on(store: ObjectStore) -> None:
-    advance(Pointer(store, "r"), 1)
+    advance(store, Pointer(store, "r"), 1)
     first, second = Pointer(store, "r"), Pointer(store, "r")
     first.take_over()
     with pytest.raises(TrainingError, match="Another process"):
         second.take_over()
-    advance(first, 2)
+    advance(store, first, 2)
 
 
 def test_before_the_first_checkpoint_the_first_to_reach_it_goes_on(store: ObjectStore) -> None:
     first, second = Pointer(store, "r"), Pointer(store, "r")
     second.take_over()
-    advance(first, 1)
+    advance(store, first, 1)
     with pytest.raises(TrainingError, match="Another process"):
-        advance(second, 1)
+        advance(store, second, 1)
 
 
 @pytest.mark.parametrize("data", [b"", b"{", b'{"iteration": 1}'])

@@ -1,0 +1,159 @@
+"""Engine, learner and players of one run, in one state, as one rank holds them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from spice.config import Config
+from spice.learner.ranks import Ranks
+from spice.models.loading import load_tokenizer
+from spice.rollout.base import Engine
+from spice.rollout.open import open_engine
+from spice.selfplay import recipes
+from spice.selfplay.executor import Executor
+from spice.selfplay.types import Document, Oracle
+from spice.selfplay.verify import Verifier
+from spice.store.base import ObjectStore
+from spice.store.canonical import JSON
+from spice.text.spans import SpanIndex
+from spice.training.checkpoints import State, host_weights, restore, store_checkpoint
+from spice.training.crew import Crew, posed_by_first
+from spice.training.halting import HaltedError, halting
+from spice.training.iteration import Pose, iterate
+from spice.training.play import Players
+from spice.training.posing import given_questions, kept_questions
+from spice.training.programs import ProgramPoser
+from spice.training.records import Recorder
+from spice.training.seats import Learners, challenger_folder, open_learner, open_seat, store_seat
+from spice.version import code_version
+
+if TYPE_CHECKING:
+    import torch
+
+
+class Table:
+    """Where one run is played. With several ranks each has one, and all make the same calls.
+
+    Attributes:
+        learners: everything that learns.
+    """
+
+    def __init__(
+        self,
+        store: ObjectStore,
+        documents: Sequence[Document],
+        base_folder: Path,
+        config: Config,
+        run: str,
+        state: State | None,
+        ranks: Ranks,
+        executor: Executor,
+        verifier: Verifier,
+        oracle: Oracle | None,
+    ) -> None:
+        """Load the models, and put everything into `state`, or at the beginning if there is none."""
+        self._store, self._documents, self._folder = store, documents, base_folder
+        self._config, self._run, self._ranks, self._oracle = config, run, ranks, oracle
+        index = SpanIndex((document.id, document.text) for document in documents)
+
+        def sit(engine: Engine, tokenizer: Any) -> Players:
+            players = Players(engine, tokenizer, config.recipe, index, verifier)
+            return players if ranks.size == 1 else Crew(players, ranks)
+
+        self._learner = open_learner(base_folder, config, ranks)
+        self._engine = open_engine(base_folder, config.model, config.rollout)
+        self._players = sit(self._engine, load_tokenizer(base_folder))
+        self._challenger = open_seat(base_folder, config, store, sit, ranks)
+        self.learners = Learners(self._learner, self._challenger.learner if self._challenger else None)
+        self._pose = self._other_source(executor, state)
+        self._recorder = Recorder(store, run, config.health)
+        if state:
+            restore(store, state, self.learners)
+            self._engine.update_weights(self._learner.weights())
+            if self._challenger and self._challenger.learner:
+                self._challenger.engine.update_weights(self._challenger.learner.weights())
+            if ranks.first:
+                self._recorder.recall(state.iteration)
+
+    def play(self, iteration: int) -> str:
+        """Play one iteration, and record it on rank 0; returns a few words on it there, and none elsewhere."""
+        outcome = iterate(
+            iteration,
+            self._documents,
+            self._players,
+            self._engine,
+            self._learner,
+            self._config.recipe,
+            self._config.seed,
+            challenger=self._challenger,
+            pose=self._pose,
+            oracle=self._oracle,
+        )
+        if not self._ranks.first:
+            return ""
+        found = self._recorder.write(outcome)
+        rate, reward = found["reasoner"]["pass_rate"], found["challenger"]["reward_mean"]
+        words = f"valid {found['tasks']['valid']}/{found['challenger']['attempts']}"
+        words += f", pass {rate:.2f}" if rate is not None else ""
+        words += f", challenger {reward:+.2f}" if reward is not None else ""
+        return words + (f", {len(found['warnings'])} warnings" if found["warnings"] else "")
+
+    def halt(self, iteration: int) -> HaltedError | None:
+        """Why the run must not go on by itself after its last iteration, if an alarm says so; rank 0 knows."""
+        return halting(self._recorder.raised, self._config.health, self._run, iteration)
+
+    def checkpoint(self, iteration: int, base: str, corpus: str) -> str:
+        """Store the policy as it is now; a Challenger with weights of its own is stored beside it, and named in it.
+
+        All ranks take part, and rank 0 writes.
+        """
+        first, dtype = self._ranks.first, self._config.model.dtype
+        weights = host_weights(self._learner.weights(), dtype, keep=first)
+        own = self._challenger.learner if self._challenger else None
+        theirs = host_weights(own.weights(), dtype, keep=first) if own else None
+        ref = self._write(weights, theirs, iteration, base, corpus) if first else ""
+        return self._ranks.tell(ref.encode()).decode()
+
+    def finish(self, iterations: int) -> None:
+        """Leave the record of all iterations in one file."""
+        if self._ranks.first:
+            self._recorder.finish(iterations)
+
+    def _other_source(self, executor: Executor, state: State | None) -> Pose | None:
+        """What poses the tasks, or `None` if they come from the corpus or from nothing."""
+        recipe = self._config.recipe
+        match recipes.resolve(recipe).source:
+            case "question_set":
+                asked = kept_questions(self._store, self._run)
+                return given_questions(asked, recipe.batch_documents, self._config.seed)
+            case "programs":
+                poser = ProgramPoser(recipe, executor)
+                if state:
+                    poser.recall(self._store, self._run, state.iteration)
+                return poser if self._ranks.size == 1 else posed_by_first(poser, self._ranks)
+            case "documents" | "nothing":
+                return None
+
+    def _write(
+        self,
+        weights: Mapping[str, torch.Tensor],
+        theirs: Mapping[str, torch.Tensor] | None,
+        iteration: int,
+        base: str,
+        corpus: str,
+    ) -> str:
+        """Put a policy's weights, and those of a Challenger that learns, into the store."""
+        fields: dict[str, JSON] = {
+            "base": base,
+            "corpus": corpus,
+            "run": self._run,
+            "iteration": iteration,
+            "code": code_version(),
+            "recipe": self._config.recipe.name,
+        }
+        if self._challenger:
+            folder = challenger_folder(self._folder, self._config, self._store)
+            fields["challenger"] = store_seat(self._store, theirs, base, folder, self._config)
+        return store_checkpoint(self._store, weights, self._folder, self._config.model.dtype, fields)
