@@ -147,6 +147,7 @@ def test_no_model_is_allowed_unless_named(review: Review) -> None:
         lambda spec: spec["runtimeRef"].update(name="torch-distributed"),
         lambda spec: _settings(spec, lambda text: text[:-1] + ',"model":{"name":"evil"}}'),
         lambda spec: _settings(spec, lambda text: text[:-1] + ',"model" :{"name":"evil"}}'),
+        lambda spec: _settings(spec, lambda text: text[:-1] + ',"model": {"name":"evil"}}'),
         lambda spec: _settings(spec, lambda text: text[:-1] + ',"model"\n:{"name":"evil"}}'),
         lambda spec: _settings(spec, lambda text: text[:-1] + ',"m\\u006fdel":{"name":"evil"}}'),
         lambda spec: _settings(
