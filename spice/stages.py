@@ -116,7 +116,7 @@ def evaluate(
         run: the run that made the candidate; likewise.
         progress: told how many items are answered.
     """
-    from spice.evaluation import contamination, report, suites
+    from spice.evaluation import contamination, report, rows, suites
     from spice.training.process import prepare
 
     prepare(config.training.threads)
@@ -126,7 +126,9 @@ def evaluate(
     corpus = corpus or str(origin.get("corpus", ""))
     run = run or str(origin.get("run", ""))
     held_out, training = dataset.load(store, corpus, "held_out"), dataset.load(store, corpus, "train")
-    asked = suites.build(config.evaluation, held_out, training)
+    place = config.evaluation.benchmark_store
+    copies = rows.open_copies(place, config.store) if place else None
+    asked = suites.build(config.evaluation, held_out, training, copies)
 
     def answers(ref: str, who: str) -> Results:
         with _engine(store, ref, config) as (engine, tokenizer):

@@ -8,7 +8,7 @@ from typing import Literal, Protocol
 
 from spice.selfplay.types import Task, Verdict
 
-SuiteKind = Literal["cloze", "reasoning", "user"]
+SuiteKind = Literal["cloze", "reasoning", "user", "benchmark", "bias", "compliance"]
 
 
 class Segment(Protocol):
@@ -45,12 +45,16 @@ class Item:
             the items of one document. Intervals resample clusters, not items.
         task: question, gold answer and options, as a Reasoner is asked.
         source_text: what to look for in training text to tell whether this item was seen.
+        sample: which of several answers to the same question this is.
+        group: the part of the suite that it belongs to, or "".
     """
 
     id: str
     cluster: str
     task: Task
     source_text: str
+    sample: int = 0
+    group: str = ""
 
 
 Grader = Callable[[Sequence[tuple[str, Item]]], list[Verdict]]
@@ -68,6 +72,10 @@ class Suite:
         forced: decoding permits nothing but the options. Measures what the
             model prefers, apart from whether it keeps to the answer format.
         grade: the suite's own oracle; `None` leaves it to the verifier.
+        prompt: what is asked instead of the Reasoner's prompt, with `{question}` and `{options}`.
+        temperature: of sampling; 0 is greedy.
+        seed: of sampling.
+        metric: what the rate is.
     """
 
     name: str
@@ -75,6 +83,10 @@ class Suite:
     items: tuple[Item, ...]
     forced: bool = False
     grade: Grader | None = None
+    prompt: str | None = None
+    temperature: float = 0.0
+    seed: int = 0
+    metric: str = "accuracy"
 
     def as_forced(self) -> Suite:
         """The same items under forced choice, as a suite of its own."""
@@ -91,6 +103,7 @@ class ItemResult:
         answer: the answer as found in the response, or `None` if none was found.
         response: the whole response.
         truncated: the response was cut off at the length limit.
+        confidence: under forced choice, the probability that the model gave its answer; else `None`.
     """
 
     id: str
@@ -98,6 +111,7 @@ class ItemResult:
     answer: str | None
     response: str
     truncated: bool
+    confidence: float | None = None
 
 
 Results = dict[str, tuple[ItemResult, ...]]

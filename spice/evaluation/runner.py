@@ -1,20 +1,23 @@
 r"""Puts the items to one model and judges its answers.
 
-Base and candidate get the same prompts, decoded greedily. Prompts hold the
-question and its options only, never a document. Under forced choice a grammar
-permits `\boxed{<option>}` and nothing else.
+Base and candidate get the same prompts, decoded greedily unless a suite samples;
+then with the same seeds. Prompts hold the question and its options only, never
+a document. Under forced choice a grammar permits `\boxed{<option>}` and nothing
+else.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
+import math
 from collections.abc import Callable, Sequence
 
 from spice.config import RecipeConfig
 from spice.evaluation.items import Item, ItemResult, Results, Suite
 from spice.rollout.base import Completion, Engine, Grammar, Request
-from spice.selfplay.prompts import ChatTokenizer, reasoner_messages, render
-from spice.selfplay.types import Task, Verdict
+from spice.selfplay.prompts import ChatTokenizer, Message, reasoner_messages, render
+from spice.selfplay.types import LETTERS, Task, Verdict
 from spice.selfplay.verify import Verifier
 
 _BATCH = 128
@@ -49,7 +52,7 @@ def run(
         One result per item, in the suite's order, by suite.
     """
     asked = [
-        (suite, place, _request(item.task, tokenizer, recipe, None if suite.forced else max_tokens))
+        (suite, place, _request(suite, item, tokenizer, recipe, max_tokens))
         for suite in suites
         for place, item in enumerate(suite.items)
     ]
@@ -75,14 +78,27 @@ def option_grammar(options: Sequence[str]) -> Grammar:
     return Grammar("lark", f"start: {choices}")
 
 
-def _request(task: Task, tokenizer: ChatTokenizer, recipe: RecipeConfig, max_tokens: int | None) -> Request:
-    """A greedy request; without `max_tokens`, under forced choice with room for the longest option."""
-    prompt = render(tokenizer, reasoner_messages(task, recipe))
-    if max_tokens is not None:
-        return Request(prompt, max_tokens=max_tokens)
+def _request(suite: Suite, item: Item, tokenizer: ChatTokenizer, recipe: RecipeConfig, max_tokens: int) -> Request:
+    """Under forced choice there is room for the longest option."""
+    prompt = render(tokenizer, _messages(suite, item.task, recipe))
+    if not suite.forced:
+        seed = _seed(suite, item) if suite.temperature else 0
+        return Request(prompt, max_tokens=max_tokens, temperature=suite.temperature, seed=seed)
     # A grammar may take other tokens than the tokenizer would, but never more than there are bytes.
-    room = max(len(f"\\boxed{{{option}}}".encode()) for option in task.options) + _END_TOKENS
-    return Request(prompt, max_tokens=room, grammar=option_grammar(task.options))
+    room = max(len(f"\\boxed{{{option}}}".encode()) for option in item.task.options) + _END_TOKENS
+    return Request(prompt, max_tokens=room, grammar=option_grammar(item.task.options))
+
+
+def _messages(suite: Suite, task: Task, recipe: RecipeConfig) -> list[Message]:
+    if suite.prompt is None:
+        return reasoner_messages(task, recipe)
+    options = "\n".join(f"{letter}. {option}" for letter, option in zip(LETTERS, task.options, strict=False))
+    return [{"role": "user", "content": suite.prompt.format(question=task.question, options=options)}]
+
+
+def _seed(suite: Suite, item: Item) -> int:
+    """One stream per answer, whatever else is asked."""
+    return int.from_bytes(hashlib.sha256(f"{suite.seed}/{suite.name}/{item.id}".encode()).digest()[:4])
 
 
 def _judge(suite: Suite, completions: Sequence[Completion], verifier: Verifier) -> tuple[ItemResult, ...]:
@@ -92,10 +108,12 @@ def _judge(suite: Suite, completions: Sequence[Completion], verifier: Verifier) 
     else:
         verdicts = verifier.check([(text, item.task) for text, item in answered])
     return tuple(
-        _result(item, completion, verdict)
+        _result(item, completion, verdict, forced=suite.forced)
         for item, completion, verdict in zip(suite.items, completions, verdicts, strict=True)
     )
 
 
-def _result(item: Item, completion: Completion, verdict: Verdict) -> ItemResult:
-    return ItemResult(item.id, verdict.correct, verdict.extracted, completion.text, completion.finish == "length")
+def _result(item: Item, completion: Completion, verdict: Verdict, *, forced: bool) -> ItemResult:
+    confidence = min(1.0, math.exp(float(completion.logprobs.sum()))) if forced else None
+    truncated = completion.finish == "length"
+    return ItemResult(item.id, verdict.correct, verdict.extracted, completion.text, truncated, confidence)

@@ -25,7 +25,7 @@ class Part(BaseModel):
 
 
 class PassRate(Part):
-    """One model on one suite; bounds are Wilson's, 95%."""
+    """One model on one suite. 95% bounds: Wilson's, and no narrower than the bootstrap's where items share clusters."""
 
     rate: Share
     low: Share
@@ -56,10 +56,47 @@ class SuiteFigures(Part):
     base: PassRate
     difference: DifferenceFigures
     discordant: Count = Field(description="items that exactly one of the two gets right")
-    mcnemar_p: Share
+    mcnemar_p: Share = Field(description="exact and two-sided; ignores clusters")
+    p_value: Share = Field(1.0, description="two-sided and paired; a sign-flip test where items share clusters")
+    holm_p: Share = Field(1.0, description="the same, by Holm across all suites but the primary one and repetitions")
     margin: Share = Field(description="largest loss that counts as not worse")
     verdict: Verdict
     reason: str
+
+
+class SideEffect(Part):
+    """Something that may rise while scores rise; candidate minus base, so that above 0 is worse."""
+
+    n: int = Field(ge=1)
+    clusters: int = Field(ge=1)
+    base: float
+    candidate: float
+    value: float
+    low: float
+    high: float
+    upper_bound: float = Field(description="one-sided 95% bound, for the gate")
+    measure: str
+
+
+class Agreement(Part):
+    """How often the judge and the rules say the same of a random slice of answers."""
+
+    n: Count
+    rate: Share
+    low: Share
+    high: Share
+    kappa: float = Field(description="Cohen's: agreement beyond chance; 1 is perfect, 0 is chance")
+
+
+class JudgeFigures(Part):
+    """What the independent judge did."""
+
+    model: str
+    lineage: tuple[str, ...]
+    asked: Count = Field(description="answers that the rules call wrong and that were put to the judge")
+    equivalent: Count = Field(description="of these, judged to be the gold answer in other words; they count as right")
+    inconclusive: Count = Field(description="no usable answer from the judge; they count as wrong")
+    agreement: Agreement
 
 
 class HitRecord(Part):
@@ -69,6 +106,7 @@ class HitRecord(Part):
     item: str
     where: str
     words: str
+    longest: Count = Field(0, description="words in the longest run that item and text share")
 
 
 class ContaminationFigures(Part):
@@ -79,6 +117,7 @@ class ContaminationFigures(Part):
     testable: Count = Field(description="items long enough to look for")
     hits: Count
     share: Share = Field(description="hits per testable item")
+    longest: Count = Field(0, description="words in the longest run that any item shares with a training text")
     examples: tuple[HitRecord, ...]
 
 
@@ -88,6 +127,7 @@ class Answer(Part):
     correct: bool
     answer: str | None
     response: str
+    confidence: Share | None = None
 
 
 class ItemRecord(Part):
@@ -112,6 +152,7 @@ class Settings(Part):
     few_shot: int
     min_improvement: float
     regression_margin: Share
+    margins: dict[str, float] = {}
 
 
 class EvaluationReport(Part):
@@ -123,5 +164,7 @@ class EvaluationReport(Part):
     run: str
     suites: dict[str, SuiteFigures]
     contamination: ContaminationFigures
+    side_effects: dict[str, SideEffect] = Field({}, description="by name, such as bias_amplification")
+    judge: JudgeFigures | None = None
     items: dict[str, tuple[ItemRecord, ...]]
     settings: Settings

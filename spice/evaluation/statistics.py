@@ -12,7 +12,7 @@ pairs disagree. The widening costs next to nothing once a few dozen pairs do.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import ceil, inf, sqrt
 
@@ -23,6 +23,7 @@ from scipy import optimize, stats
 ALPHA = 0.05
 METHOD = "wider of paired bootstrap over clusters and Tango score interval"
 _CHUNK = 2_000_000
+_EXACT_FLIPS = 12
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,15 @@ class Interval:
 
     low: float
     high: float
+
+
+@dataclass(frozen=True)
+class Spread:
+    """What a bootstrap says of a statistic: a two-sided 95% interval and a one-sided 95% upper bound."""
+
+    low: float
+    high: float
+    upper_bound: float
 
 
 @dataclass(frozen=True)
@@ -44,6 +54,8 @@ class Difference:
         score: Tango's score interval alone.
         lower_bound: one-sided 95% lower bound by the same method, for non-inferiority.
         mcnemar_p: exact two-sided McNemar p-value; ignores clusters.
+        p_value: two-sided p-value of a paired test that respects clusters: McNemar's where every item is a cluster of
+            its own, else a sign-flip test over clusters.
         discordant: pairs that exactly one of the two models gets right.
         n: pairs.
         clusters: distinct clusters among them.
@@ -55,6 +67,7 @@ class Difference:
     score: Interval
     lower_bound: float
     mcnemar_p: float
+    p_value: float
     discordant: int
     n: int
     clusters: int
@@ -80,6 +93,43 @@ def mcnemar(gained: int, lost: int) -> float:
     return float(stats.binomtest(gained, gained + lost, 0.5).pvalue)
 
 
+def sign_flip(sums_C: NDArray[np.float64], samples: int, rng: np.random.Generator) -> float:
+    """Two-sided p-value of paired differences summed by cluster, under "either model might have given either answer".
+
+    Exact for up to 12 clusters that differ at all, else by `samples` random flips, the observed signs among them, so
+    that the p-value is never 0 and never too small (Phipson and Smyth 2010).
+
+    Args:
+        sums_C: differences summed within each cluster, shape [clusters].
+        samples: random flips.
+        rng: draws them.
+    """
+    sums_C = sums_C[sums_C != 0]
+    count = len(sums_C)
+    if count == 0:
+        return 1.0
+    observed = abs(sums_C.sum()) - 1e-9
+    if count <= _EXACT_FLIPS:
+        signs_SC = 1 - 2 * ((np.arange(2**count)[:, None] >> np.arange(count)) & 1)
+        return float((np.abs(signs_SC @ sums_C) >= observed).mean())
+    extreme = 0
+    step = max(1, _CHUNK // count)
+    for start in range(0, samples, step):
+        signs_SC = rng.integers(2, size=(min(step, samples - start), count)) * 2 - 1
+        extreme += int((np.abs(signs_SC @ sums_C) >= observed).sum())
+    return (extreme + 1) / (samples + 1)
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Holm's adjusted p-values, in the order given: rejecting those below alpha keeps the family's error at alpha."""
+    order = sorted(range(len(p_values)), key=p_values.__getitem__)
+    adjusted, largest = [0.0] * len(p_values), 0.0
+    for rank, place in enumerate(order):
+        largest = max(largest, min(1.0, (len(p_values) - rank) * p_values[place]))
+        adjusted[place] = largest
+    return adjusted
+
+
 def difference(
     base: Sequence[bool],
     candidate: Sequence[bool],
@@ -103,8 +153,10 @@ def difference(
         raise ValueError(f"unpaired or empty results: {len(base)}, {len(candidate)}, {len(clusters)}")
     change_N = np.asarray(candidate, dtype=np.int64) - np.asarray(base, dtype=np.int64)
     gained, lost, n = int((change_N > 0).sum()), int((change_N < 0).sum()), len(base)
-    means = clustered_bootstrap(change_N.astype(np.float64), clusters, samples, rng)
+    values_N = change_N.astype(np.float64)
+    means = clustered_bootstrap(values_N, clusters, samples, rng)
     count = len(set(clusters))
+    exact = mcnemar(gained, lost)
     bootstrap = Interval(_quantile(means, ALPHA / 2, count), _quantile(means, 1 - ALPHA / 2, count))
     score = tango(gained, lost, n)
     return Difference(
@@ -113,7 +165,8 @@ def difference(
         bootstrap=bootstrap,
         score=score,
         lower_bound=min(_quantile(means, ALPHA, count), tango(gained, lost, n, alpha=2 * ALPHA).low),
-        mcnemar_p=mcnemar(gained, lost),
+        mcnemar_p=exact,
+        p_value=exact if count == n else sign_flip(_cluster_sums(values_N, clusters)[0], samples, rng),
         discordant=gained + lost,
         n=n,
         clusters=count,
@@ -128,9 +181,7 @@ def clustered_bootstrap(
     Each resample draws as many clusters as there are, with replacement, and
     takes all items of each; so the mean is a ratio of sums.
     """
-    _, index_N = np.unique(np.asarray(clusters, dtype=str), return_inverse=True)
-    sizes_C = np.bincount(index_N).astype(np.float64)
-    sums_C = np.bincount(index_N, weights=values_N)
+    sums_C, sizes_C = _cluster_sums(values_N, clusters)
     count = len(sizes_C)
     means = np.empty(samples)
     step = max(1, _CHUNK // count)
@@ -170,17 +221,58 @@ def tango(gained: int, lost: int, n: int, alpha: float = ALPHA) -> Interval:
     return Interval(solve(z), solve(-z))
 
 
-def sample_size(margin: float, discordant_share: float, power: float = 0.8, alpha: float = ALPHA) -> int:
+def bootstrap(
+    statistic: Callable[[NDArray[np.float64]], float], clusters: Sequence[str], samples: int, rng: np.random.Generator
+) -> Spread:
+    """Clustered bootstrap of any statistic.
+
+    Args:
+        statistic: its value, given how often each item was drawn, shape [items].
+        clusters: each item's cluster.
+        samples: resamples.
+        rng: draws them.
+    """
+    _, index_N = np.unique(np.asarray(clusters, dtype=str), return_inverse=True)
+    count = int(index_N.max()) + 1
+    values = np.empty(samples)
+    for number in range(samples):
+        drawn_C = np.bincount(rng.integers(count, size=count), minlength=count).astype(np.float64)
+        values[number] = statistic(drawn_C[index_N])
+    values.sort()
+    low, high, upper = (_quantile(values, level, count) for level in (ALPHA / 2, 1 - ALPHA / 2, 1 - ALPHA))
+    return Spread(low, high, upper)
+
+
+def sample_size(
+    margin: float,
+    discordant_share: float,
+    power: float = 0.8,
+    alpha: float = ALPHA,
+    cluster_size: float = 1.0,
+    intraclass: float = 0.0,
+) -> int:
     """Items needed to show, one-sided, that an equal candidate is not worse by `margin`.
+
+    The number for independent items, times Kish's design effect 1 + (m - 1) rho of clusters of m items each.
 
     Args:
         margin: largest loss that counts as not worse, above 0.
         discordant_share: expected share of items that exactly one model gets right.
         power: chance of showing it when the true difference is 0.
         alpha: chance of showing it when the true difference is minus `margin`.
+        cluster_size: items per cluster, m, at least 1.
+        intraclass: correlation of the differences of two items of a cluster, rho, in [0, 1].
     """
     needed = ((_z(1 - alpha) + _z(power)) / margin) ** 2 * discordant_share
-    return max(1, ceil(needed))
+    return max(1, ceil(needed * (1 + (cluster_size - 1) * intraclass)))
+
+
+def _cluster_sums(
+    values_N: NDArray[np.float64], clusters: Sequence[str]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Sum and number of the values of each cluster, shape [clusters] each."""
+    _, index_N = np.unique(np.asarray(clusters, dtype=str), return_inverse=True)
+    return np.bincount(index_N, weights=values_N).astype(np.float64), np.bincount(index_N).astype(np.float64)
 
 
 def _score(d: float, gained: int, lost: int, n: int) -> float:

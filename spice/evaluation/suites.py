@@ -9,14 +9,20 @@ from pathlib import Path
 
 from spice.config import EvaluationConfig
 from spice.errors import ConfigError
-from spice.evaluation import cloze, contamination, reasoning, user
+from spice.evaluation import benchmark_suite, benchmarks, bias, cloze, compliance, contamination, reasoning, rows, user
 from spice.evaluation.items import Item, Segment, Suite
+from spice.store.base import ObjectStore
 
 _SPARE = 2
 
 
-def build(config: EvaluationConfig, held_out: Sequence[Segment], training: Iterable[Segment] = ()) -> list[Suite]:
-    """Build the suites: `cloze` and `cloze_forced`, `reasoning`, then the user's own.
+def build(
+    config: EvaluationConfig,
+    held_out: Sequence[Segment],
+    training: Iterable[Segment] = (),
+    copies: ObjectStore | None = None,
+) -> list[Suite]:
+    """Build the suites: `cloze` and `cloze_forced`, `reasoning`, benchmarks, side effects, then the user's own.
 
     The same configuration and documents give the same items. A suite without
     items is left out; with fewer documents than needed it is as large as they allow.
@@ -26,9 +32,11 @@ def build(config: EvaluationConfig, held_out: Sequence[Segment], training: Itera
         held_out: segments that training never sees.
         training: segments that it does see. Sentences that also stand there, such as
             boilerplate, make no cloze items.
+        copies: where benchmarks lie; `None` for the hub.
 
     Raises:
-        ConfigError: a reasoning task is unknown, a user suite is not as documented, or a name is used twice.
+        ConfigError: a reasoning task or benchmark is unknown or cannot be had, a user suite is not as documented, or a
+            name is used twice.
     """
     suites = []
     if config.cloze_items:
@@ -36,6 +44,13 @@ def build(config: EvaluationConfig, held_out: Sequence[Segment], training: Itera
         suites += [closed, closed.as_forced()]
     if config.reasoning_items:
         suites.append(reasoning.build_suite(config.reasoning_tasks, config.reasoning_items, config.seed))
+    for benchmark in benchmarks.chosen(config.benchmarks):
+        found = rows.from_hub(benchmark) if copies is None else rows.from_copies(benchmark, copies)
+        suites.append(benchmark_suite.build_suite(benchmark, found, config.benchmark_items, config.seed))
+    if config.bias:
+        suites.append(bias.load_suite(config.bias))
+    if config.compliance:
+        suites += compliance.load_suites(config.compliance)
     suites += [user.load_suite(Path(path)) for path in config.suites]
     names = [suite.name for suite in suites]
     for name in names:
@@ -45,8 +60,8 @@ def build(config: EvaluationConfig, held_out: Sequence[Segment], training: Itera
 
 
 def unique_items(suites: Iterable[Suite]) -> dict[str, tuple[Item, ...]]:
-    """Items by suite without the forced repetitions, for checks of the items themselves."""
-    return {suite.name: suite.items for suite in suites if not suite.forced}
+    """Items by suite, each question once, for checks of the items themselves."""
+    return {suite.name: tuple(item for item in suite.items if not item.sample) for suite in suites if not suite.forced}
 
 
 def _cloze(config: EvaluationConfig, held_out: Sequence[Segment], training: Iterable[Segment]) -> Suite:

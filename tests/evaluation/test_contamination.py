@@ -46,9 +46,17 @@ def test_items_that_share_words_are_all_found_once_each_and_named() -> None:
     suites = {"s": [item(LONG, "a"), item(f"x {LONG}", "b")], "t": [item(LONG, "a")]}
     checked = contamination.check(suites, [("first", LONG), ("second", f"x {LONG} {LONG}")])
     assert sorted((hit.suite, hit.item, hit.where) for hit in checked.hits) == [
-        ("s", "a", "first"), ("s", "b", "first"), ("t", "a", "first"),
+        ("s", "a", "first"), ("s", "b", "second"), ("t", "a", "first"),
     ]  # fmt: skip
-    assert checked.hits[0].words == " ".join(LONG.split()[:13])
+    assert {hit.item: (hit.words, hit.longest) for hit in checked.hits} == {"a": (LONG, 15), "b": (f"x {LONG}", 16)}
+
+
+def test_the_longest_run_is_told_wherever_it_stands() -> None:
+    words = [f"w{i}" for i in range(200)]
+    text = [*words[:20], "other", *words[30:150], "other", *words[100:114]]
+    (hit,) = contamination.check({"s": [item(" ".join(words))]}, [("a", "x y z"), ("doc", " ".join(text))]).hits
+    assert (hit.longest, hit.where) == (120, "doc")
+    assert hit.words == " ".join(words[30:70])
 
 
 def test_training_text_is_streamed() -> None:
@@ -69,3 +77,12 @@ def test_agrees_with_the_plain_definition(source: list[str], text: list[str]) ->
     )
     checked = contamination.check({"s": [item(" ".join(source))]}, [("doc", " ".join(text))])
     assert bool(checked.hits) == expected
+    longest = max(
+        (n for n in range(len(source) + 1) for i in range(len(source) - n + 1) if contains(text, source[i : i + n])),
+        default=0,
+    )
+    assert [hit.longest for hit in checked.hits] == ([longest] if expected else [])
+
+
+def contains(text: list[str], run: list[str]) -> bool:
+    return any(text[i : i + len(run)] == run for i in range(len(text) - len(run) + 1))

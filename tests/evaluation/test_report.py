@@ -10,7 +10,7 @@ from rich.console import Console
 
 from spice.config import EvaluationConfig, PromotionConfig, RecipeConfig, StoreConfig
 from spice.errors import IntegrityError, NotFoundError
-from spice.evaluation import report, table
+from spice.evaluation import bias, report, table
 from spice.evaluation.contamination import Contamination, Hit
 from spice.evaluation.items import Item, ItemResult, Results, Suite
 from spice.evaluation.schema import EvaluationReport
@@ -68,7 +68,7 @@ def test_figures_are_those_of_the_answers() -> None:
     assert figures["verdict"] == "better"
     first = made["items"]["cloze"][0]
     assert (first["id"], first["cluster"], first["gold"], first["options"]) == ("cloze-0", "doc0", "a", ["a", "b"])
-    assert first["base"] == {"correct": True, "answer": "a", "response": "text"}
+    assert first["base"] == {"correct": True, "answer": "a", "response": "text", "confidence": None}
     assert made["contamination"]["share"] == 0.0
 
 
@@ -79,6 +79,60 @@ def test_the_same_results_give_the_same_report_whatever_other_suites_there_are()
     both, alone = compare([one, two], base, candidate), compare([one], base, candidate)
     assert both == compare([one, two], base, candidate)
     assert both["suites"]["cloze"] == alone["suites"]["cloze"]
+
+
+def test_a_gain_beside_the_primary_suite_must_stand_among_all_that_were_tried() -> None:
+    """One of many suites is better by chance sooner or later; Holm's adjustment allows for that."""
+    suites = [suite(name) for name in ("cloze", "lucky", *"abcdefgh")]
+    base = {each.name: answers(each, 10) for each in suites}
+    candidate = {**base, "lucky": answers(suites[1], 22)}
+    many = compare(suites, base, candidate)["suites"]["lucky"]
+    alone = compare(suites[:2], base, candidate)["suites"]["lucky"]
+    primary = compare(suites, base, candidate, promotion=PromotionConfig(primary_suite="lucky"))["suites"]["lucky"]
+    assert many["p_value"] == alone["holm_p"] == primary["holm_p"] < 0.05 < many["holm_p"]
+    assert (alone["verdict"], primary["verdict"], many["verdict"]) == ("better", "better", "not_worse")
+
+
+def test_a_suite_may_have_a_margin_of_its_own() -> None:
+    one, two = suite("cloze"), suite("other", 100)
+    base = {"cloze": answers(one, 10), "other": answers(two, 50)}
+    candidate = {"cloze": answers(one, 10), "other": answers(two, 47)}
+    made = compare([one, two], base, candidate, promotion=PromotionConfig(margins={"other": 0.1}))["suites"]["other"]
+    assert (made["margin"], made["verdict"]) == (0.1, "not_worse")
+    assert compare([one, two], base, candidate)["suites"]["other"]["verdict"] == "inconclusive"
+
+
+def test_samples_of_one_question_count_as_one_cluster() -> None:
+    items = tuple(
+        Item(f"q{i}#{s}", f"q{i}", Task("free_form", f"Q{i}", "a"), "", s) for i in range(12) for s in range(8)
+    )
+    sampled = Suite("aime", "benchmark", items, metric="mean of 8 samples")
+    made = compare([sampled], {"aime": answers(sampled, 8)}, {"aime": answers(sampled, 40)})["suites"]["aime"]
+    assert (made["n"], made["clusters"], made["metric"]) == (96, 12, "mean of 8 samples")
+    assert made["mcnemar_p"] < 0.001 < 0.05 < made["p_value"]  # four questions of twelve changed
+    assert made["verdict"] != "better"
+
+
+def test_side_effects_are_told_with_intervals() -> None:
+    forced = suite("cloze_forced")
+    sure = [ItemResult(item.id, i < 4, "a", "", False, 0.9) for i, item in enumerate(forced.items)]
+    unsure = [ItemResult(item.id, i < 4, "a", "", False, 0.5) for i, item in enumerate(forced.items)]
+    pairs = bias.load_suite("built-in")
+    fair = [ItemResult(item.id, True, "yes", "", False, 0.5) for item in pairs.items]
+    unfair = [
+        ItemResult(item.id, False, "yes" if item.id.endswith("/first") else "no", "", False, 0.5)
+        for item in pairs.items
+    ]
+    asked = [Suite("cloze_forced", "cloze", forced.items, forced=True), pairs]
+    made = compare(
+        asked,
+        {"cloze_forced": tuple(unsure), "bias": tuple(fair)},
+        {"cloze_forced": tuple(sure), "bias": tuple(unfair)},
+    )
+    assert set(made["side_effects"]) == {"bias_amplification", "calibration_brier", "calibration_ece"}
+    assert made["side_effects"]["bias_amplification"]["value"] == 1.0
+    assert made["side_effects"]["calibration_ece"]["low"] > 0
+    assert made["suites"]["bias"]["verdict"] == "worse"
 
 
 def test_the_required_improvement_holds_for_the_primary_suite_only() -> None:

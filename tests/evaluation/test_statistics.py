@@ -5,7 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.optimize import minimize_scalar
+from scipy.stats import permutation_test
 from statsmodels.stats.contingency_tables import mcnemar as sm_mcnemar
+from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.proportion import proportion_confint
 
 from spice.evaluation import statistics
@@ -136,3 +138,61 @@ def test_invariants(rows: list[tuple[bool, bool, int]], seed: int) -> None:
     assert found.interval.low <= found.value <= found.interval.high <= 1
     assert found.interval.low <= found.score.low
     assert 0 <= found.mcnemar_p <= 1
+
+
+p_values = st.lists(st.floats(0.0, 1.0), min_size=1, max_size=12)
+
+
+@given(p_values)
+def test_holm_is_that_of_statsmodels(values: list[float]) -> None:
+    assert statistics.holm(values) == pytest.approx(multipletests(values, method="holm")[1])
+
+
+def test_holm_of_nothing_is_nothing() -> None:
+    assert statistics.holm([]) == []
+
+
+@pytest.mark.parametrize("sums", [[1.0, 1, 1, 1, 1], [2, -1, 3, 0.5, 0, 1], [1, -1], [0.0, 0], []])
+def test_sign_flips_are_those_of_scipy_where_all_can_be_tried(sums: list[float]) -> None:
+    expected = 1.0
+    if any(sums):
+        changed = np.asarray([each for each in sums if each])
+        expected = permutation_test((changed,), np.sum, permutation_type="samples", n_resamples=np.inf).pvalue
+    assert statistics.sign_flip(np.asarray(sums, dtype=float), 100, np.random.default_rng(0)) == pytest.approx(expected)
+
+
+def test_sign_flips_of_many_single_items_agree_with_mcnemar() -> None:
+    sums = np.asarray([1.0] * 33 + [-1.0] * 20)
+    found = statistics.sign_flip(sums, 100_000, np.random.default_rng(0))
+    assert found == pytest.approx(statistics.mcnemar(33, 20), abs=0.005)
+
+
+def test_the_paired_test_knows_that_samples_of_one_question_are_no_evidence_of_their_own() -> None:
+    base, candidate = [False] * 96, [i < 32 for i in range(96)]
+    rng = np.random.default_rng(0)
+    alone = statistics.difference(base, candidate, [str(i) for i in range(96)], 500, rng)
+    shared = statistics.difference(base, candidate, [str(i // 8) for i in range(96)], 500, rng)
+    assert alone.p_value == alone.mcnemar_p == shared.mcnemar_p < 1e-6
+    assert shared.p_value == pytest.approx(2 * 0.5**4)
+
+
+def test_the_bootstrap_of_a_mean_is_the_clustered_one() -> None:
+    rng = np.random.default_rng(0)
+    values = rng.normal(size=120)
+    clusters = [str(i // 3) for i in range(120)]
+    general = statistics.bootstrap(
+        lambda weights: float(np.average(values, weights=weights)), clusters, 4000, np.random.default_rng(1)
+    )
+    special = statistics.clustered_interval(values.tolist(), clusters, 4000, np.random.default_rng(2))
+    assert (general.low, general.high) == pytest.approx((special.low, special.high), abs=0.02)
+    assert general.low < values.mean() < general.upper_bound < general.high
+
+
+@pytest.mark.parametrize(
+    ("size", "intraclass", "factor"), [(1, 0.9, 1.0), (5, 0.0, 1.0), (5, 1.0, 5.0), (5, 0.25, 2.0)]
+)
+def test_clusters_need_more_items_by_the_design_effect(size: float, intraclass: float, factor: float) -> None:
+    plain = statistics.sample_size(0.01, 0.1)
+    assert statistics.sample_size(0.01, 0.1, cluster_size=size, intraclass=intraclass) == pytest.approx(
+        plain * factor, abs=factor
+    )

@@ -51,6 +51,7 @@ def test_rule(case: Case) -> None:
         score=interval,
         lower_bound=case.low if case.bound is None else case.bound,
         mcnemar_p=case.p,
+        p_value=case.p,
         discordant=20,
         n=200,
         clusters=case.clusters,
