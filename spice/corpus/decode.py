@@ -31,6 +31,7 @@ _MAGIC = {
     b"\xfd7zXZ": "xz archive",
 }
 _CONTROL = re.compile(rb"[\x00-\x08\x0e-\x1a\x1c-\x1f\x7f]")
+_CHARSET = re.compile(r"charset\s*=\s*[\"']?([a-z0-9_.:-]{1,40})")
 _DECLARED = re.compile(rb"<meta[^>]{0,200}?charset\s*=\s*[\"']?\s*([A-Za-z0-9_.:-]{1,40})", re.IGNORECASE)
 
 
@@ -84,6 +85,21 @@ def decode_html(data: bytes) -> Decoded:
         return Decoded(codec.decode(data, "strict")[0], codec.name, 0)
     except (LookupError, UnicodeError, ValueError, AttributeError, TypeError):
         return decode(data)
+
+
+def as_utf8(data: bytes, media: str) -> bytes:
+    """A page whose server told its charset, in UTF-8 with a byte order mark; anything else as it is.
+
+    Bytes that are not of that charset show that the server was wrong.
+    """
+    kind, _, parameters = media.lower().partition(";")
+    charset = _CHARSET.search(parameters)
+    if charset is None or "html" not in kind or charset[1].startswith("utf"):
+        return data
+    try:
+        return codecs.BOM_UTF8 + data.decode(charset[1]).encode()
+    except (LookupError, UnicodeError, ValueError):
+        return data
 
 
 def binary_kind(data: bytes) -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -121,6 +122,12 @@ class Whole:
     def locate(self, _text: str, ranges: Ranges, /) -> list[tuple[int, int]]:
         """The enclosing range, whatever the characters."""
         return [(self.start, self.end)] * len(ranges)
+
+
+def printable(name: str) -> str:
+    """A name that can be stored and shown: what is not UTF-8, or would move a cursor, becomes U+FFFD."""
+    text = os.fsencode(name).decode("utf-8", "replace")
+    return "".join(char if char.isprintable() else "\ufffd" for char in text)
 
 
 _KINDS: dict[str, type[EncodedBytes] | type[Numbered] | type[Whole]] = {

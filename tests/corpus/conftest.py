@@ -1,13 +1,16 @@
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from spice.config import CorpusConfig, StoreConfig
+from spice.corpus.document import Document
 from spice.corpus.ingest import IngestReport, ingest
+from spice.corpus.parsing import Parser
+from spice.corpus.source import LeftOut, SourceItem
 from spice.store import ObjectStore, open_store
 
 
@@ -37,6 +40,46 @@ def run(store: ObjectStore, folder: Path) -> Callable[..., IngestReport]:
         return ingest(paths or [folder], "test", store, config, "words", count_words, strict=strict)
 
     return run
+
+
+@pytest.fixture(scope="session")
+def parsers() -> Iterator[Callable[..., Parser]]:
+    """One parser per configuration, because its process takes a moment to start."""
+    started: dict[str, Parser] = {}
+
+    def parser(**changes: Any) -> Parser:
+        config = CorpusConfig(**changes)
+        return started.setdefault(config.model_dump_json(), Parser(config))
+
+    yield parser
+    for one in started.values():
+        one.close()
+
+
+@pytest.fixture
+def results(tmp_path: Path, parsers: Callable[..., Parser]) -> Callable[..., list[Document | LeftOut]]:
+    """All that parsing a file gives; keyword arguments change the configuration."""
+
+    def results(name: str, data: bytes, **changes: Any) -> list[Document | LeftOut]:
+        path = tmp_path / name
+        path.write_bytes(data)
+        item = SourceItem(name, str(path), len(data), None, path)
+        return [result for _, result in parsers(**changes).parse_batch([item])]
+
+    return results
+
+
+@pytest.fixture
+def parse(results: Callable[..., list[Document | LeftOut]]) -> Callable[..., list[Document]]:
+    """The documents of a file of which nothing is left out."""
+
+    def parse(name: str, data: bytes, **changes: Any) -> list[Document]:
+        found = results(name, data, **changes)
+        documents = [one for one in found if isinstance(one, Document)]
+        assert len(documents) == len(found), found
+        return documents
+
+    return parse
 
 
 def prose(topic: str, sentences: int = 6) -> str:

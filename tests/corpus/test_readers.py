@@ -7,7 +7,6 @@ import sys
 from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -15,27 +14,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spice.config import CorpusConfig
-from spice.corpus import pdf
 from spice.corpus.decode import decode
 from spice.corpus.document import Document, UnreadableError
-from spice.corpus.files import Found
-from spice.corpus.formats import read
+from spice.corpus.parsing import Parser
+from spice.corpus.source import LeftOut, SourceItem
 
 MakePdf = Callable[..., bytes]
 
 
-@pytest.fixture
-def parse(tmp_path: Path) -> Callable[..., list[Document]]:
-    def parse(name: str, data: bytes, **changes: Any) -> list[Document]:
-        path = tmp_path / name
-        path.write_bytes(data)
-        return list(read(Found(path, name, len(data)), CorpusConfig(**changes)))
-
-    return parse
-
-
 Parse = Callable[..., list[Document]]
+Results = Callable[..., list[Document | LeftOut]]
 
 
 @pytest.mark.parametrize(
@@ -93,15 +81,19 @@ def test_decoding_loses_no_position(data: bytes) -> None:
         ("big.txt", b"x" * 1000, "too large"),
     ],
 )
-def test_unreadable_files_say_why(parse: Parse, name: str, data: bytes, reason: str) -> None:
-    with pytest.raises(UnreadableError) as error:
-        parse(name, data, max_file_bytes=1024 if name != "big.txt" else 999)
-    assert error.value.reason == reason
+def test_unreadable_files_say_why(results: Results, name: str, data: bytes, reason: str) -> None:
+    (found,) = results(name, data, max_file_bytes=1024 if name != "big.txt" else 999)
+    assert isinstance(found, LeftOut)
+    assert (found.source, found.stage, found.reason) == (name, "read", reason)
 
 
-def test_missing_file_is_unreadable(tmp_path: Path) -> None:
-    with pytest.raises(UnreadableError, match="cannot be opened"):
-        list(read(Found(tmp_path / "gone.txt", "gone.txt", 3), CorpusConfig()))
+def test_missing_file_is_unreadable(tmp_path: Path, parsers: Callable[..., Parser]) -> None:
+    items = [SourceItem(name, name, 3, None, tmp_path / name) for name in ("gone.txt", "gone.html")]
+    found = list(parsers().parse_batch(items))
+    assert [(index, one.reason) for index, one in found if isinstance(one, LeftOut)] == [
+        (0, "cannot be opened"),
+        (1, "cannot be opened"),
+    ]
 
 
 @pytest.mark.parametrize(
@@ -176,7 +168,7 @@ def test_jsonl_rows(parse: Parse) -> None:
     assert parse("b.jsonl", b'{"body": "x"}', text_field="body")[0].text == "x"
 
 
-def test_parquet_rows(parse: Parse) -> None:
+def test_parquet_rows(parse: Parse, results: Results) -> None:
     data = BytesIO()
     pq.write_table(pa.table({"text": ["one", None, "three"], "title": ["A", "B", None], "n": [1, 2, 3]}), data)
     documents = parse("a.parquet", data.getvalue())
@@ -185,12 +177,16 @@ def test_parquet_rows(parse: Parse) -> None:
         ("", "", 2),
         ("", "three", 3),
     ]
-    with pytest.raises(UnreadableError, match="body is not among n, text, title"):
-        parse("a.parquet", data.getvalue(), text_field="body")
+    (missing,) = results("a.parquet", data.getvalue(), text_field="body")
+    assert isinstance(missing, LeftOut)
+    assert (missing.reason, missing.detail) == ("no text column", "body is not among n, text, title")
 
 
-def test_pdf_pages_and_title(parse: Parse, make_pdf: MakePdf) -> None:
-    document = parse("a.pdf", make_pdf(["First page\nhas two lines", "Second page", "", "Last"], title="Report"))[0]
+def test_pdf_pages_and_title(results: Results, make_pdf: MakePdf) -> None:
+    pages = ["First page\nhas two lines", "Second page", "", "Last"]
+    left_out, document = results("a.pdf", make_pdf(pages, title="Report"))
+    assert left_out == LeftOut("a.pdf", "part", "pages without text layer", "pages 3")
+    assert isinstance(document, Document)
     assert document.title == "Report"
     assert document.notes == ("pages without text layer",)
     for word, page in (("First", 1), ("Second", 2), ("Last", 4)):
@@ -199,28 +195,23 @@ def test_pdf_pages_and_title(parse: Parse, make_pdf: MakePdf) -> None:
     assert document.positions.locate(document.text, [(0, len(document.text))]) == [(1, 4)]
 
 
-def test_pdf_that_gives_no_text_says_why(parse: Parse, make_pdf: MakePdf) -> None:
+def test_pdf_that_gives_no_text_says_why(results: Results, make_pdf: MakePdf) -> None:
     for data, changes, reason in (
         (make_pdf(["secret"], encrypt="password"), {}, "encrypted PDF"),
         (make_pdf(["", ""]), {}, "scanned PDF without text layer"),
-        (make_pdf(["a"] * 4), {"pdf_pages": 3}, "PDF has too many pages"),
-        (make_pdf(["a"] * 40), {"parsing": {"seconds": 0.0001}}, "PDF takes too long"),
         (make_pdf(["some text"])[:200], {}, "damaged PDF"),
+        (make_pdf(["a b c " * 1000] * 2000), {"parsing": {"seconds": 0.01}}, "takes too long to read"),
     ):
-        with pytest.raises(UnreadableError) as error:
-            parse("a.pdf", data, **changes)
-        assert error.value.reason == reason
-    assert parse("b.pdf", make_pdf(["fine"]))[0].text == "fine"
+        (found,) = results("a.pdf", data, **changes)
+        assert isinstance(found, LeftOut)
+        assert found.reason == reason
 
 
-def test_pdf_reader_survives_the_death_of_its_process(parse: Parse, make_pdf: MakePdf, monkeypatch: Any) -> None:
-    dies = pdf.Worker([sys.executable, "-c", "import sys; sys.stdin.buffer.read(12)"])
-    monkeypatch.setattr(pdf, "_worker", dies)
-    for _ in range(2):
-        with pytest.raises(UnreadableError, match="PDF crashes its reader"):
-            parse("a.pdf", make_pdf(["fine"]))
-    monkeypatch.undo()
-    assert parse("b.pdf", make_pdf(["fine again"]))[0].text == "fine again"
+def test_pdf_beyond_the_page_limit_gives_its_first_pages(results: Results, make_pdf: MakePdf) -> None:
+    left_out, document = results("a.pdf", make_pdf(["one", "two", "three", "four"]), pdf_pages=3)
+    assert left_out == LeftOut("a.pdf", "part", "PDF pages beyond the limit", "pages 4 to 4; corpus.pdf_pages is 3")
+    assert isinstance(document, Document)
+    assert document.text == "one\n\ntwo\n\nthree"
 
 
 def test_pdf_without_password_but_encrypted_is_read(parse: Parse, make_pdf: MakePdf) -> None:

@@ -1,4 +1,4 @@
-"""Plain text and Markdown."""
+"""Plain text, Markdown and source code."""
 
 from __future__ import annotations
 
@@ -18,6 +18,11 @@ def read_text(data: bytes, config: CorpusConfig) -> Iterator[Document]:
     decoded = decode(data)
     first = decoded.text.lstrip()[:200].split("\n", 1)[0].strip()
     yield _document(first if 0 < len(first) <= 100 else "", decoded, 0, config)
+
+
+def read_code(data: bytes, config: CorpusConfig) -> Iterator[Document]:
+    """One document without a title: the first line of a program is seldom one."""
+    yield _document("", decode(data), 0, config)
 
 
 def read_markdown(data: bytes, config: CorpusConfig) -> Iterator[Document]:

@@ -1,4 +1,9 @@
-"""HTML pages: the main content, without navigation, scripts and what is hidden."""
+"""HTML pages: the main content, without navigation, scripts and what is hidden.
+
+trafilatura looks for the main content. It tells navigation from text by many
+rules that a short or unusual page breaks, so a page in which it finds little
+is read whole, without the elements that are never content.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +14,7 @@ from typing import Any
 from spice.config import CorpusConfig
 from spice.corpus.decode import decode_html
 from spice.corpus.document import Document, Whole
+from spice.corpus.formats.maincontent import main_content
 
 _DROPPED = frozenset(
     "script style noscript template nav header footer aside form button select textarea svg iframe object canvas"
@@ -20,21 +26,45 @@ _BLOCKS = frozenset(
 )
 _LINES = frozenset("br li tr dt dd".split())
 _HIDDEN = re.compile(r"display\s*:\s*none|visibility\s*:\s*hidden|font-size\s*:\s*0(?![.\d])", re.IGNORECASE)
+_MAY_BE_HIDDEN = "[hidden], [aria-hidden=true], [style]"
 _LEAST_SHARE = 0.3
 _CELL = "\x1f"  # the unit separator of ASCII
 
 
-def read_html(data: bytes, _config: CorpusConfig) -> Iterator[Document]:
-    """One document. Its positions are those of the whole page: the parser does not keep offsets."""
+def read_html(data: bytes, config: CorpusConfig) -> Iterator[Document]:
+    """One document. Its positions are those of the whole page: the parsers do not keep offsets."""
+    decoded = decode_html(data)
+    tree = _parsed(decoded.text)
+    title = tree.css_first("title")
+    text = (config.parsing.main_content and _main_content(tree)) or _whole_text(tree)
+    yield Document(title.text().strip()[:200] if title else "", text, Whole("byte", 0, len(data)), decoded.notes)
+
+
+def visible_text(markup: str) -> str:
+    """All text of a page or fragment that a reader sees: for chapters and mail, which are content throughout."""
+    return _whole_text(_parsed(markup))
+
+
+def _parsed(markup: str) -> Any:
     from selectolax.lexbor import LexborHTMLParser
 
-    decoded = decode_html(data)
-    tree = LexborHTMLParser(decoded.text.encode("utf-8", "replace").decode("utf-8"))
-    title = tree.css_first("title")
-    everything = _text(tree.body) if tree.body else ""
+    return LexborHTMLParser(markup.encode("utf-8", "replace").decode("utf-8"))
+
+
+def _main_content(tree: Any) -> str:
+    """What trafilatura finds once all that is hidden from readers is gone, so that it cannot take that for content."""
+    for node in tree.css(_MAY_BE_HIDDEN):
+        if node.parent is not None and node.tag not in {"html", "body"} and _hidden(node):
+            node.decompose()
+    return main_content(tree.html or "", len(tree.body.text())) if tree.body else ""
+
+
+def _whole_text(tree: Any) -> str:
+    if not tree.body:
+        return ""
+    everything = _text(tree.body)
     main = max((_text(node) for node in tree.css("main, article, [role=main]")), key=len, default="")
-    text = main if len(main) >= len(everything) * _LEAST_SHARE else everything
-    yield Document(title.text().strip()[:200] if title else "", text, Whole("byte", 0, len(data)), decoded.notes)
+    return main if len(main) >= len(everything) * _LEAST_SHARE else everything
 
 
 def _text(root: Any) -> str:

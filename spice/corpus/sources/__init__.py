@@ -1,0 +1,5 @@
+"""Where documents come from: one function opens whatever is named."""
+
+from spice.corpus.sources.open import open_sources
+
+__all__ = ["open_sources"]
