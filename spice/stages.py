@@ -10,7 +10,7 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
@@ -61,9 +61,17 @@ def ingest(
 ) -> IngestReport:
     """Write the dataset version `datasets/<name>/<digest>`, from now on the latest; see `spice.corpus.ingest`."""
     store = open_store(config.store)
-    count = token_counter(locate(config.model, store))
+    tokenizer = locate(config.model, store)
     report = ingest_documents(
-        paths, name, store, config.corpus, config.model.name, count, strict=strict, progress=progress
+        paths,
+        name,
+        store,
+        config.corpus,
+        config.model.name,
+        token_counter(tokenizer),
+        strict=strict,
+        progress=progress,
+        tokenizer=tokenizer,
     )
     prefix, _, digest = report.ref.rpartition("/")
     artifacts.tag(store, prefix, LATEST, digest)
@@ -116,7 +124,8 @@ def evaluate(
         run: the run that made the candidate; likewise.
         progress: told how many items are answered.
     """
-    from spice.evaluation import contamination, report, rows, suites
+    from spice.evaluation import contamination, equivalence, independence, report, rows, suites
+    from spice.evaluation.judge import Judge
     from spice.training.process import prepare
 
     prepare(config.training.threads)
@@ -134,7 +143,19 @@ def evaluate(
         with _engine(store, ref, config) as (engine, tokenizer):
             return _answer(engine, tokenizer, asked, config, lambda done, total: progress(done, total, who))
 
-    before, after = answers(base, "evaluate base"), answers(candidate, "evaluate candidate")
+    with ExitStack() as stack:
+        judge = None
+        if config.evaluation.judge.url:
+            # Before hours of generation, and not after.
+            judge = stack.enter_context(Judge(config.evaluation.judge))
+            related = independence.family(store, candidate, base, config.model.name)
+            independence.require_independent(judge.config, judge.served(), related)
+        before, after = answers(base, "evaluate base"), answers(candidate, "evaluate candidate")
+        told = None
+        if judge is not None:
+            before, after, told = equivalence.adjudicate(
+                asked, before, after, judge, judge.config, config.evaluation.seed
+            )
     seen = [(segment.segment_id, segment.text) for segment in training]
     overlap = contamination.check(suites.unique_items(asked), [*seen, *_posed(store, run)])
     found = report.compare(
@@ -149,6 +170,7 @@ def evaluate(
         evaluation=config.evaluation,
         promotion=config.promotion,
         recipe=config.recipe,
+        judge=told,
     )
     return Evaluated(report.save(store, found), found)
 

@@ -26,6 +26,7 @@ Split = Literal["train", "held_out"]
 SHARD_ROWS = 65536
 SHARD_BYTES = 64 * 2**20
 LEFT_OUT = "left_out.jsonl"
+CLUSTERS = "clusters.parquet"
 
 
 @dataclass(frozen=True)
@@ -74,7 +75,7 @@ def load(store: ObjectStore, ref: str, split: Split | None = None) -> list[Segme
         CorpusError: it has no segment in `split`.
     """
     ref = artifacts.resolve(store, ref)
-    names = [name for name in sorted(artifacts.files(store, ref)) if name.endswith(".parquet")]
+    names = [name for name in sorted(artifacts.files(store, ref)) if _is_shard(name)]
     segments = [segment for name in names for segment in _read_shard(artifacts.read(store, ref, name), f"{ref}/{name}")]
     chosen = [segment for segment in segments if split is None or segment.split == split]
     if not chosen:
@@ -91,7 +92,7 @@ def find(store: ObjectStore, ref: str, segment_id: str) -> Segment:
     """
     ref = artifacts.resolve(store, ref)
     for name in sorted(artifacts.files(store, ref)):
-        if name.endswith(".parquet"):
+        if _is_shard(name):
             for segment in _read_shard(artifacts.read(store, ref, name), f"{ref}/{name}", segment_id):
                 return segment
     raise NotFoundError(f"{ref} has no segment {segment_id!r}.")
@@ -100,6 +101,65 @@ def find(store: ObjectStore, ref: str, segment_id: str) -> Segment:
 def manifest(store: ObjectStore, ref: str) -> dict[str, Any]:
     """The manifest of a dataset version: counts, configuration, tokenizer. Raises as `load` does."""
     return artifacts.manifest(store, artifacts.resolve(store, ref))
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """A document that was left out because it repeats a kept one.
+
+    `similarity` is the Jaccard similarity of their runs of five words, 1 if they have the same words.
+    """
+
+    kept_id: str
+    kept_source: str
+    document_id: str
+    source: str
+    similarity: float
+
+
+CLUSTER_SCHEMA = pa.schema(
+    [
+        pa.field(field.name, pa.float64() if field.name == "similarity" else pa.string(), nullable=False)
+        for field in fields(Cluster)
+    ]
+)
+
+
+def clusters(store: ObjectStore, ref: str) -> Iterator[Cluster]:
+    """What was left out of a version as a duplicate, in order of name. Raises as `load` does."""
+    ref = artifacts.resolve(store, ref)
+    if CLUSTERS not in artifacts.files(store, ref):
+        return
+    file = pq.ParquetFile(io.BytesIO(artifacts.read(store, ref, CLUSTERS)))
+    for batch in file.iter_batches(use_threads=False):
+        for row in batch.to_pylist():
+            yield Cluster(**row)
+
+
+class ClusterWriter:
+    """Writes clusters to one Parquet file."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._rows: list[Cluster] = []
+        self._file = pq.ParquetWriter(path, CLUSTER_SCHEMA, version="2.6", compression="zstd", store_schema=False)
+
+    def add(self, cluster: Cluster) -> None:
+        """Append one document."""
+        self._rows.append(cluster)
+        if len(self._rows) >= SHARD_ROWS:
+            self._flush()
+
+    def close(self) -> None:
+        """Complete the file."""
+        self._flush()
+        self._file.close()
+
+    def _flush(self) -> None:
+        columns = {field.name: [getattr(row, field.name) for row in self._rows] for field in fields(Cluster)}
+        if self._rows:
+            self._file.write_table(pa.table(columns, schema=CLUSTER_SCHEMA))
+        self._rows = []
 
 
 class ShardWriter:
@@ -137,6 +197,10 @@ class ShardWriter:
         )
         self.files[name] = path
         self._rows, self._bytes = [], 0
+
+
+def _is_shard(name: str) -> bool:
+    return name.startswith("segments-") and name.endswith(".parquet")
 
 
 def _read_shard(data: bytes, where: str, segment_id: str | None = None) -> Iterator[Segment]:

@@ -6,13 +6,15 @@ of ever less similar documents do not collapse into their first member.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
+
+from spice.config import CorpusConfig
 
 Hashes = NDArray[np.uint64]
 
@@ -61,6 +63,13 @@ def bands_for(threshold: float) -> tuple[int, int]:
     return best
 
 
+def bands_of(config: CorpusConfig) -> tuple[int, int]:
+    """Bands and rows per band that the configuration asks for, or else `bands_for` its threshold."""
+    if config.near_duplicate_bands is None:
+        return bands_for(config.near_duplicate_threshold)
+    return config.near_duplicate_bands, config.near_duplicate_rows
+
+
 def band_hashes(shingle_hashes: Hashes, bands: int, rows: int) -> Hashes:
     """One hash per band, shape (bands,): documents that share one are candidates.
 
@@ -96,15 +105,16 @@ class Repeats:
     similarity: NDArray[np.float32]
 
 
-def near_duplicates(bands: Hashes, load: Callable[[int], Hashes], threshold: float) -> Repeats:
+def near_duplicates(bands: Iterable[Hashes], count: int, load: Callable[[int], Hashes], threshold: float) -> Repeats:
     """Find the documents to drop, each with the earlier kept document that it repeats.
 
     Args:
-        bands: shape (documents, bands), in order of preference; may lie on disk, is read one band at a time.
+        bands: for each band the hashes of all documents, in order of preference, shape (documents,); one at a time.
+        count: documents.
         load: the shingles of document i.
         threshold: Jaccard similarity from which a document is dropped.
     """
-    repeats = Repeats(np.full(len(bands), -1, np.int64), np.zeros(len(bands), np.float32))
+    repeats = Repeats(np.full(count, -1, np.int64), np.zeros(count, np.float32))
     documents, buckets, sizes = _shared_buckets(bands)
     # Each bucket has room for the kept documents in it; few, which bounds the work on text that thousands share.
     room = np.minimum(sizes, _REPRESENTATIVES)
@@ -127,12 +137,11 @@ def near_duplicates(bands: Hashes, load: Callable[[int], Hashes], threshold: flo
     return repeats
 
 
-def _shared_buckets(bands: Hashes) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+def _shared_buckets(bands: Iterable[Hashes]) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
     """Buckets with more than one document: (document, bucket) in order of document, and the size of each bucket."""
     documents, buckets, sizes = [], [], []
     first = 0
-    for band in range(bands.shape[1]):
-        column = np.ascontiguousarray(bands[:, band])
+    for column in bands:
         order = np.argsort(column, kind="stable")
         ordered = column[order]
         starts = np.flatnonzero(np.concatenate(([True], ordered[1:] != ordered[:-1]))) if len(ordered) else order

@@ -8,8 +8,12 @@ change is never read again. Names are not part of it: a file may move.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from bisect import bisect_right
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, fields
+from functools import cached_property, lru_cache
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +51,8 @@ class DocumentRow:
     """What follows the name of the file in the name of the document."""
     title: str
     unit: str
+    first: int
+    """Where it begins, in units."""
     format: str
     stage: str
     reason: str
@@ -77,6 +83,7 @@ class SegmentRow:
 
     start: int
     end: int
+    sha256: str
     text: str
     tokens: int
 
@@ -104,51 +111,88 @@ def write_rows(path: Path, schema: pa.Schema, rows: Sequence[FileRow | DocumentR
             writer.write_batch(pa.record_batch(columns, schema=schema))
 
 
-class Table:
-    """One table of a pack, read by batches.
+class Pack:
+    """A pack in a folder, read piece by piece.
+
+    Args:
+        folder: holds its three tables.
 
     Raises:
-        IntegrityError: the file is no table of a pack.
+        IntegrityError: a file in it is no table of a pack.
     """
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        with self._explained():
-            self._file = pa.OSFile(str(path), "rb")
-            self._reader = pa.ipc.open_file(self._file)
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
 
-    def batches(self) -> Iterator[pa.RecordBatch]:
-        """All batches, one at a time."""
-        for number in range(self._reader.num_record_batches):
-            with self._explained():
-                yield self._reader.get_batch(number)
+    @cached_property
+    def documents(self) -> list[dict[str, Any]]:
+        """All rows of `documents`, as plain values."""
+        return [row for batch in self._batches(DOCUMENTS) for row in batch.to_pylist()]
 
-    def rows(self) -> Iterator[dict[str, Any]]:
-        """All rows as plain values."""
-        for batch in self.batches():
+    @cached_property
+    def starts(self) -> list[int]:
+        """For each file the index of its first document, and at the end the number of documents."""
+        return [0, *accumulate(row["documents"] for row in self.files())]
+
+    def files(self) -> Iterator[dict[str, Any]]:
+        """All rows of `files`, as plain values."""
+        for batch in self._batches(FILES):
             yield from batch.to_pylist()
 
-    def close(self) -> None:
-        """Close the file."""
-        self._file.close()
+    def segments(self, document: int) -> list[dict[str, Any]]:
+        """The segments of a document, in order. Neighbours cost one reading."""
+        first, last = self._segment_starts[document], self._segment_starts[document + 1]
+        found: list[dict[str, Any]] = []
+        number = bisect_right(self._batch_starts, first) - 1
+        while first < last:
+            begin, end = self._batch_starts[number], self._batch_starts[number + 1]
+            found += self._segment_batch(number)[first - begin : min(last, end) - begin]
+            first, number = min(last, end), number + 1
+        return found
 
-    def _explained(self) -> _Explained:
-        return _Explained(self._path)
+    @cached_property
+    def _segment_starts(self) -> list[int]:
+        counts = (count for batch in self._batches(DOCUMENTS, ["segments"]) for count in batch["segments"].to_pylist())
+        return [0, *accumulate(counts)]
 
+    @cached_property
+    def _batch_starts(self) -> list[int]:
+        return [0, *accumulate(len(batch) for batch in self._batches(SEGMENTS, ["tokens"]))]
 
-class _Explained:
-    """Turns what Arrow says of a damaged file into an `IntegrityError` that names it."""
+    @cached_property
+    def _segment_batch(self) -> Callable[[int], list[dict[str, Any]]]:
+        reader = self._open(SEGMENTS)
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+        @lru_cache(maxsize=2)
+        def read(number: int) -> list[dict[str, Any]]:
+            with self._explained(SEGMENTS):
+                return list(reader.get_batch(number).to_pylist())
 
-    def __enter__(self) -> None:
-        return None
+        return read
 
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, pa.ArrowException | OSError):
+    def _batches(self, name: str, columns: list[str] | None = None) -> Iterator[pa.RecordBatch]:
+        reader = self._open(name, columns)
+        for number in range(reader.num_record_batches):
+            with self._explained(name):
+                yield reader.get_batch(number)
+
+    def _open(self, name: str, columns: list[str] | None = None) -> pa.ipc.RecordBatchFileReader:
+        path = self._folder / name
+        with self._explained(name):
+            file = pa.OSFile(str(path), "rb")
+            if columns is None:
+                return pa.ipc.open_file(file)
+            schema = pa.ipc.open_file(file).schema
+            wanted = [schema.get_field_index(column) for column in columns]
+            return pa.ipc.open_file(file, options=pa.ipc.IpcReadOptions(included_fields=wanted, use_threads=False))
+
+    @contextmanager
+    def _explained(self, name: str) -> Iterator[None]:
+        try:
+            yield
+        except (pa.ArrowException, OSError) as error:
             raise IntegrityError(
-                f"{self._path} is not a table of a pack: {error}. Remove it and ingest again."
+                f"{self._folder / name} is no table of a pack: {error}. Remove it and ingest again."
             ) from error
 
 

@@ -1,10 +1,10 @@
 """Find and remove what nothing refers to.
 
-Roots are all objects outside `datasets/`, `checkpoints/` and `evaluations/`
-(runs, ledger, requests, release pointer, switch, ...), and all tags. Any
-digest that one of them mentions, in whatever field, keeps the artifact of that
-digest; a kept artifact keeps what its manifest mentions; and an evaluation is
-kept as long as its candidate. So a new kind of root needs no change here, and
+Roots are all objects that are no artifact of one of `KINDS` (runs, ledger,
+requests, release pointer, switch, ...), and all tags. Any digest that one of
+them mentions, in whatever field, keeps the artifact of that digest; a kept
+artifact keeps what its manifest mentions; and an evaluation is kept as long as
+its candidate. So a new kind of root needs no change here, and
 an error in it can only keep too much. What is younger than the grace period
 may belong to a run in progress and is never touched.
 """
@@ -21,7 +21,7 @@ from spice.store.canonical import dumps
 from spice.store.probe import SCRATCH
 from spice.store.refs import MANIFEST, digest_of
 
-KINDS = ("datasets", "checkpoints", "evaluations")
+KINDS = ("datasets", "checkpoints", "evaluations", "packs", "shards")
 GRACE_SECONDS = 24 * 3600.0
 
 _OBJECT = re.compile(rf"(?P<ref>(?:{'|'.join(KINDS)})/(?:[^/]+/)*?[0-9a-f]{{64}})(?:\.json|/.+)")

@@ -12,7 +12,7 @@ import pytest
 from spice.config import CorpusConfig
 from spice.corpus import dataset
 from spice.corpus.clean import clean
-from spice.corpus.collect import is_held_out
+from spice.corpus.split import is_held_out
 from spice.corpus.ingest import IngestReport, ingest
 from spice.errors import CorpusError, NotFoundError
 from spice.store import ObjectStore, artifacts
@@ -184,7 +184,7 @@ def test_manifest_records_what_the_version_was_made_with(
     assert manifest["name"] == "test"
     assert manifest["config"]["segment_tokens"] == 40
     assert manifest["counts"] == report.counts
-    assert set(manifest["files"]) == {"segments-00000.parquet", "left_out.jsonl"}
+    assert set(manifest["files"]) == {"segments-00000.parquet", "left_out.jsonl", "clusters.parquet"}
 
 
 def test_thousands_of_files(run: Run, store: ObjectStore, folder: Path, prose: Prose) -> None:
@@ -203,7 +203,7 @@ def test_thousands_of_files(run: Run, store: ObjectStore, folder: Path, prose: P
         progress=lambda done, total, what: seen.append((done, total, what)),
     )
     assert report.counts["documents_train"] + report.counts["documents_held_out"] == 3000
-    assert list(dict.fromkeys(what for _, _, what in seen)) == ["read", "segment", "store"]
+    assert list(dict.fromkeys(what for _, _, what in seen)) == ["read", "compare", "write", "store"]
     assert (3000, 3000, "read") in seen
 
 

@@ -57,7 +57,8 @@ def judge(raw: str, cleaned: str, config: CorpusConfig) -> Judged:
     steps: list[tuple[str, Filter]] = [(name, FILTERS[name]) for name in config.filters]
     if config.languages:
         steps.insert(0, ("language", language))
-    found, changed = "", []
+    found = ""
+    changed: list[str] = []
     text = Text(raw, cleaned)
     for name, step in steps:
         verdict = step(text, config)

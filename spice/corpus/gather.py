@@ -1,0 +1,158 @@
+"""Gathering: every file of the sources finds its pack, an old one if its bytes are known, else a new one."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from spice.config import CorpusConfig
+from spice.corpus.catalogue import Catalogue
+from spice.corpus.document import UnreadableError
+from spice.corpus.packs import Packs
+from spice.corpus.reading import item_sha256
+from spice.corpus.source import LeftOut, SourceItem, fetch
+from spice.corpus.workers import Readers, Result
+from spice.errors import CorpusError
+
+_BATCH_BYTES = 8_000_000
+_BATCH_FILES = 512
+_UNKNOWN_SIZE = 1_000_000
+
+Progress = Callable[[int, int, str], None]
+
+
+@dataclass
+class Gathered:
+    """How many files were read, and how many were known."""
+
+    read: int = 0
+    reused: int = 0
+
+
+class Gatherer:
+    """Reads what is new.
+
+    Args:
+        catalogue: gets an entry for every file.
+        packs: where new ones are stored.
+        readers: who reads.
+        config: limits.
+        folder: for copies of remote files.
+        ahead: batches that may wait for a reader.
+        verify: look at the bytes of every file, whatever the source says of changes.
+        strict: fail at the first file that cannot be read.
+    """
+
+    def __init__(
+        self,
+        catalogue: Catalogue,
+        packs: Packs,
+        readers: Readers,
+        config: CorpusConfig,
+        folder: Path,
+        ahead: int,
+        verify: bool = False,
+        strict: bool = False,
+    ) -> None:
+        self._catalogue, self._packs, self._readers, self._config = catalogue, packs, readers, config
+        self._folder, self._ahead, self._verify, self._strict = folder, ahead, verify, strict
+        self._waiting: deque[Future[Result]] = deque()
+        self._batch: list[SourceItem] = []
+        self._size = 0
+        self._gathered = Gathered()
+        folder.mkdir(parents=True, exist_ok=True)
+
+    def gather(self, items: Iterator[SourceItem | LeftOut], total: int, progress: Progress) -> Gathered:
+        """Take in all items; `total` is how many there are, 0 if nobody knows.
+
+        Raises:
+            CorpusError: a file cannot be read and `strict` is set, or two files have the same name.
+        """
+        self._learn()
+        for item in items:
+            if isinstance(item, LeftOut):
+                self._pass_over(item)
+            elif not self._reuse(item, None if not self._verify else b""):
+                self._read(item)
+            progress(self._gathered.read + self._gathered.reused, total, "read")
+        self._send()
+        while self._waiting:
+            self._store(self._waiting.popleft().result())
+            progress(self._gathered.read + self._gathered.reused, total, "read")
+        done = self._gathered.read + self._gathered.reused
+        progress(done, done, "read")
+        return self._gathered
+
+    def _learn(self) -> None:
+        self._knows = False
+        for ref in self._packs.refs():
+            self._catalogue.add_pack(ref, self._packs.get(ref))
+            self._knows = True
+
+    def _reuse(self, item: SourceItem, sha256: bytes | None) -> bool:
+        found = self._catalogue.known(item, sha256) if self._knows and sha256 != b"" else None
+        if found is None:
+            return False
+        self._catalogue.add_file(item, *found)
+        self._gathered.reused += 1
+        return True
+
+    def _read(self, item: SourceItem) -> None:
+        """Put a file into the next batch, unless its bytes are known under another name or date."""
+        try:
+            local = fetch(item, self._folder, self._config.max_file_bytes)
+        except UnreadableError as error:
+            self._pass_over(LeftOut(item.name, "read", error.reason, error.detail))
+            return
+        if self._knows and self._reuse(local, item_sha256(local)):
+            self._forget(local)
+            return
+        size = local.size or _UNKNOWN_SIZE
+        if self._batch and (self._size + size > _BATCH_BYTES or len(self._batch) >= _BATCH_FILES):
+            self._send()
+        self._batch.append(local)
+        self._size += size
+
+    def _send(self) -> None:
+        if self._batch:
+            self._waiting.append(self._readers.submit(self._batch))
+            self._batch, self._size = [], 0
+        while self._waiting and (self._waiting[0].done() or len(self._waiting) > self._ahead):
+            self._store(self._waiting.popleft().result())
+
+    def _store(self, result: Result) -> None:
+        for folder, items in result:
+            ref = self._packs.keep(folder)
+            for number, item in enumerate(items):
+                self._catalogue.add_file(item, ref, number)
+                self._forget(item)
+            self._gathered.read += len(items)
+            if self._strict:
+                self._refuse(ref, items)
+
+    def _refuse(self, ref: str, items: list[SourceItem]) -> None:
+        pack = self._packs.get(ref)
+        for number, item in enumerate(items):
+            for row in pack.documents[pack.starts[number] : pack.starts[number + 1]]:
+                if row["stage"] == "read":
+                    raise _unreadable(item.name + row["member"], row["reason"], row["detail"])
+
+    def _pass_over(self, problem: LeftOut) -> None:
+        if self._strict and problem.stage == "read":
+            raise _unreadable(problem.source, problem.reason, problem.detail)
+        self._catalogue.pass_over(problem)
+
+    def _forget(self, item: SourceItem) -> None:
+        """Remove the copy of a remote file."""
+        if item.path is not None and item.path.parent == self._folder:
+            with suppress(OSError):
+                item.path.unlink()
+
+
+def _unreadable(source: str, reason: str, detail: str) -> CorpusError:
+    more = f" ({detail})" if detail else ""
+    return CorpusError(f"{source} cannot be read: {reason}{more}. Repair or remove it, or ingest without --strict.")

@@ -1,0 +1,222 @@
+"""The last step: what is kept goes into the version, and what is not is listed with its reason."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, field
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from spice.config import CorpusConfig
+from spice.corpus.catalogue import Catalogue
+from spice.corpus.clean import clean
+from spice.corpus.compare import Found, Outcome, documents
+from spice.corpus.dataset import CLUSTERS, LEFT_OUT, Cluster, ClusterWriter, Segment, ShardWriter, Split
+from spice.corpus.lines import LineHashes, frequent_lines, without_lines
+from spice.corpus.packs import Packs
+from spice.corpus.segment import CountTokens
+from spice.corpus.source import LeftOut
+from spice.store.canonical import digest
+
+_LISTED = 100
+
+Progress = Callable[[int, int, str], None]
+
+
+@dataclass
+class Written:
+    """The files of a version, and what was counted on the way."""
+
+    files: dict[str, Path] = field(default_factory=dict)
+    counts: Counter[str] = field(default_factory=Counter)
+    notes: Counter[str] = field(default_factory=Counter)
+    left_out: Counter[str] = field(default_factory=Counter)
+    """By reason."""
+    steps: Counter[tuple[str, str]] = field(default_factory=Counter)
+    """What left documents out, by step and reason."""
+    formats: Counter[tuple[str, str]] = field(default_factory=Counter)
+    """Documents by format and whether they were `kept` or `left out`."""
+    changed: Counter[str] = field(default_factory=Counter)
+    """Documents out of which lines were taken, by step."""
+    skipped: list[tuple[str, str]] = field(default_factory=list)
+    """The first unreadable files, with the reason."""
+    quarantined: list[tuple[str, str]] = field(default_factory=list)
+    """The first documents that speak to a model, with the reason."""
+
+
+def write(
+    catalogue: Catalogue,
+    packs: Packs,
+    outcome: Outcome,
+    config: CorpusConfig,
+    count_tokens: CountTokens,
+    folder: Path,
+    progress: Progress,
+) -> Written:
+    """Write the files of a dataset version into a folder.
+
+    Args:
+        catalogue: the files that were read.
+        packs: what became of them.
+        outcome: of comparing them.
+        config: shortest segment, lines to take out.
+        count_tokens: for segments out of which lines are taken.
+        folder: exists and is empty.
+        progress: told how many files are done.
+    """
+    frequent = frozenset[int]()
+    if config.quality.boilerplate_documents:
+        hashes = _kept_lines(catalogue, packs, outcome)
+        found = frequent_lines(hashes, config.quality.boilerplate_documents, folder / "lines")
+        frequent = frozenset(found.tolist())
+    version = _Version(config, count_tokens, frequent, outcome, _originals(catalogue, packs, outcome), folder)
+    for problem in catalogue.passed_over():
+        version.leave_out(problem)
+    total = len(catalogue)
+    for done, (_, rows) in enumerate(groupby(documents(catalogue, packs), key=lambda one: one.entry)):
+        progress(done, total, "write")
+        version.add_file(list(rows), packs)
+    progress(total, total, "write")
+    return version.finish()
+
+
+class _Version:
+    """A version in the making."""
+
+    def __init__(
+        self,
+        config: CorpusConfig,
+        count_tokens: CountTokens,
+        frequent: frozenset[int],
+        outcome: Outcome,
+        originals: dict[int, tuple[str, str]],
+        folder: Path,
+    ) -> None:
+        self._config, self._count_tokens, self._frequent = config, count_tokens, frequent
+        self._outcome, self._originals = outcome, originals
+        self._written = Written(files={LEFT_OUT: folder / LEFT_OUT})
+        self._list = (folder / LEFT_OUT).open("w", encoding="utf-8", newline="\n")
+        self._segments, self._clusters = ShardWriter(folder), ClusterWriter(folder / CLUSTERS)
+        self._next = 0
+
+    def add_file(self, rows: Sequence[Found], packs: Packs) -> None:
+        """Take in everything of one file."""
+        self._written.counts["files_read"] += any(one.row["stage"] != "read" for one in rows)
+        for one in rows:
+            row = one.row
+            self._written.notes.update(row["notes"])
+            self._written.changed.update(row["changed"])
+            self._written.counts["characters_removed"] += row["removed"]
+            self._written.counts["documents"] += row["stage"] not in {"read", "clean"}
+            if row["stage"]:
+                self.leave_out(LeftOut(_place(one), row["stage"], row["reason"], row["detail"]), row["format"])
+                continue
+            index, self._next = self._next, self._next + 1
+            if (original := int(self._outcome.repeats[index])) >= 0:
+                self._add_repeat(one, index, *self._originals[original])
+            else:
+                segments = packs.get(one.entry.pack).segments(one.number)
+                self._add_document(one, segments, "held_out" if self._outcome.held_out[index] else "train")
+
+    def leave_out(self, item: LeftOut, format: str = "") -> None:
+        """List something that does not become part of the version."""
+        written = self._written
+        self._list.write(json.dumps(asdict(item), ensure_ascii=False) + "\n")
+        written.left_out[item.reason] += 1
+        written.steps[item.stage, item.reason] += 1
+        written.counts["files_passed_over"] += item.stage == "walk"
+        written.counts["files_skipped"] += item.stage == "read"
+        written.counts["quarantined"] += item.stage == "screen"
+        if format:
+            written.formats[format, "left out"] += 1
+        listed = {"read": written.skipped, "screen": written.quarantined}.get(item.stage)
+        if listed is not None and len(listed) < _LISTED:
+            listed.append((item.source, item.reason))
+
+    def finish(self) -> Written:
+        """Complete the files."""
+        self._list.close()
+        self._segments.flush()
+        self._clusters.close()
+        self._written.files |= self._segments.files
+        self._written.files[CLUSTERS] = self._clusters.path
+        return self._written
+
+    def _add_repeat(self, one: Found, index: int, kept_source: str, kept_id: str) -> None:
+        exact, similarity = bool(self._outcome.exact[index]), float(self._outcome.similarity[index])
+        self._written.counts["duplicates" if exact else "near_duplicates"] += 1
+        stage, reason = ("duplicate", "duplicate") if exact else ("near_duplicate", "near duplicate")
+        self.leave_out(LeftOut(_place(one), stage, reason, kept_source), one.row["format"])
+        document_id = one.row["document_id"].hex()
+        self._clusters.add(Cluster(kept_id, kept_source, document_id, _place(one), round(similarity, 4)))
+
+    def _add_document(self, one: Found, pieces: Sequence[dict[str, Any]], split: Split) -> None:
+        counts = self._written.counts
+        if self._frequent and not self._frequent.isdisjoint(np.frombuffer(one.row["lines"], "<u8").tolist()):
+            pieces = self._without_boilerplate(pieces)
+            self._written.changed["boilerplate"] += 1
+        kept = [piece for piece in pieces if piece["tokens"] >= self._config.min_segment_tokens]
+        counts["segments_too_short"] += len(pieces) - len(kept)
+        if not kept:
+            counts["documents_too_short"] += 1
+            self.leave_out(LeftOut(_place(one), "segment", "too short"), one.row["format"])
+            return
+        counts[f"documents_{split}"] += 1
+        counts[f"segments_{split}"] += len(kept)
+        counts[f"tokens_{split}"] += sum(piece["tokens"] for piece in kept)
+        self._written.formats[one.row["format"], "kept"] += 1
+        for number, piece in enumerate(kept):
+            self._segments.add(_segment(one, number, piece, split))
+
+    def _without_boilerplate(self, pieces: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+        texts = [clean(without_lines(piece["text"], self._frequent, self._config)) for piece in pieces]
+        counted = zip(pieces, texts, self._count_tokens(texts), strict=True)
+        return [
+            {**piece, "text": text, "tokens": tokens, "sha256": digest(text.encode())}
+            for piece, text, tokens in counted
+            if text
+        ]
+
+
+def _originals(catalogue: Catalogue, packs: Packs, outcome: Outcome) -> dict[int, tuple[str, str]]:
+    """Name and id of each kept document that others repeat, by its index."""
+    wanted = set(outcome.repeats[outcome.repeats >= 0].tolist())
+    if not wanted:
+        return {}
+    passed = enumerate(one for one in documents(catalogue, packs) if not one.row["stage"])
+    return {index: (_place(one), one.row["document_id"].hex()) for index, one in passed if index in wanted}
+
+
+def _kept_lines(catalogue: Catalogue, packs: Packs, outcome: Outcome) -> Iterator[LineHashes]:
+    """Hashes of the long lines of every document that is kept."""
+    passed = (one for one in documents(catalogue, packs) if not one.row["stage"])
+    for index, one in enumerate(passed):
+        if outcome.repeats[index] < 0:
+            yield np.frombuffer(one.row["lines"], "<u8")
+
+
+def _segment(one: Found, number: int, piece: dict[str, Any], split: Split) -> Segment:
+    document_id = one.row["document_id"].hex()
+    return Segment(
+        segment_id=f"{document_id[:16]}-{number:05d}",
+        document_id=document_id,
+        source=one.source,
+        title=one.row["title"],
+        unit=one.row["unit"],
+        start=piece["start"],
+        end=piece["end"],
+        sha256=piece["sha256"],
+        text=piece["text"],
+        tokens=piece["tokens"],
+        split=split,
+    )
+
+
+def _place(one: Found) -> str:
+    """Name of a document in lists: rows of one file are told apart by their number."""
+    return one.source + (f"#{one.row['first']}" if one.row["unit"] == "row" else "")
