@@ -146,8 +146,25 @@ class RecipeConfig(Section):
 class RolloutConfig(Section):
     """The engine that generates text."""
 
-    engine: Literal["transformers"] = Field("transformers", description="which engine")
-    batch_tokens: int = Field(65536, ge=256, description="most tokens (prompts and room for answers) in flight at once")
+    engine: Literal["transformers", "vllm"] = Field(
+        "transformers", description="which engine; vllm needs the extra of that name, see docs/engines.md"
+    )
+    batch_tokens: int = Field(
+        65536, ge=256, description="transformers: most tokens (prompts and room for answers) in flight at once"
+    )
+    overlap: bool = Field(
+        True, description="answer a task as soon as it is known to count, while other attempts are under way"
+    )
+    max_sequences: int = Field(256, ge=1, description="vllm: most sequences in flight at once")
+    max_length: int | None = Field(
+        None, ge=16, description="vllm: most tokens of a prompt and its answer; none takes the model's context"
+    )
+    memory_share: float = Field(
+        0.5, gt=0.0, lt=1.0, description="vllm: share of a GPU's memory for its weights and its cache"
+    )
+    cache_bytes: int | None = Field(
+        None, ge=2**24, description="vllm: bytes for keys and values; none takes memory_share, on a CPU 1 GiB"
+    )
 
 
 class LoraConfig(Section):

@@ -54,9 +54,9 @@ def build(folder: Path) -> None:
         hidden_size=64,
         intermediate_size=128,
         num_hidden_layers=2,
-        num_attention_heads=4,
-        num_key_value_heads=2,
-        head_dim=16,
+        num_attention_heads=2,
+        num_key_value_heads=1,
+        head_dim=32,  # the smallest that vLLM's attention on a CPU has
         max_position_embeddings=8192,
         tie_word_embeddings=False,
         eos_token_id=tokenizer.eos_token_id,
