@@ -139,6 +139,9 @@ class PromotionConfig(Section):
     side_effect_margins: dict[str, Annotated[float, Field(ge=0.0)]] = Field(
         {}, description="largest rise of a side effect, such as {bias_amplification: 0.05, calibration_brier: 0.02}"
     )
+    min_judge_agreement: float = Field(
+        0.8, ge=0.0, le=1.0, description="where a judge was used: lower bound of its agreement with the rules"
+    )
     max_contamination: float = Field(
         0.0, ge=0.0, le=1.0, description="largest share of evaluation items found in training text"
     )

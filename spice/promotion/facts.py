@@ -48,6 +48,8 @@ class SuiteFacts(Facts):
     base: Rate
     difference: Difference
     mcnemar_p: float = Field(ge=0.0, le=1.0)
+    p_value: float = Field(1.0, ge=0.0, le=1.0, description="two-sided and paired; respects clusters")
+    holm_p: float = Field(1.0, ge=0.0, le=1.0, description="the same, adjusted for all suites but the primary one")
     clusters: int = Field(ge=1, description="documents or task families that the interval resamples")
     verdict: str
 
@@ -60,6 +62,42 @@ class Contamination(Facts):
     testable: int = Field(ge=0, description="items long enough to be told from coincidence")
     hits: int = Field(ge=0)
     share: float = Field(ge=0.0, le=1.0)
+    longest: int = Field(0, ge=0, description="words in the longest run that an item shares with training text")
+
+
+class SideEffect(Facts):
+    """Something that may rise while scores rise: candidate minus base, so that above 0 is worse."""
+
+    n: int = Field(ge=1)
+    clusters: int = Field(ge=1)
+    base: float
+    candidate: float
+    value: float
+    low: float
+    high: float
+    upper_bound: float = Field(description="one-sided 95% bound")
+    measure: str
+
+
+class Agreement(Facts):
+    """How often the judge and the rules say the same."""
+
+    n: int = Field(ge=0)
+    rate: float = Field(ge=0.0, le=1.0)
+    low: float = Field(ge=0.0, le=1.0)
+    high: float = Field(ge=0.0, le=1.0)
+    kappa: float = Field(description="agreement beyond chance; 1 is perfect, 0 is chance")
+
+
+class Judge(Facts):
+    """The independent judge of equivalence."""
+
+    model: str
+    lineage: tuple[str, ...]
+    asked: int = Field(ge=0)
+    equivalent: int = Field(ge=0)
+    inconclusive: int = Field(ge=0)
+    agreement: Agreement
 
 
 class Health(Facts):
@@ -82,6 +120,10 @@ class Settings(Facts):
     primary_suite: str
     min_improvement: float
     regression_margin: float
+    margins: dict[str, float] = Field({}, description="by suite, where another margin than regression_margin holds")
+    required_suites: tuple[str, ...] = ()
+    side_effect_margins: dict[str, float] = Field({}, description="largest rise, by side effect")
+    min_judge_agreement: float = Field(0.0, description="what the lower bound of the judge's agreement must reach")
     max_contamination: float
     approvals: int
     approvers: tuple[str, ...] = ()
@@ -99,6 +141,8 @@ class GateFacts(Facts):
     evaluation: str
     suites: dict[str, SuiteFacts]
     contamination: Contamination
+    side_effects: dict[str, SideEffect] = {}
+    judge: Judge | None = None
     health: Health
     provenance: Provenance
     settings: Settings

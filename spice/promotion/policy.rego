@@ -16,10 +16,16 @@ outcome := "pass" if {
 	count(failures) == 0
 	count(doubts) == 0
 	count(shown) == 6
+	all_measured
+	effects_kept
+	judge_trusted
 }
 
 # Gravest first. (The engine iterates over sets in order.)
-reasons := array.concat([r | some r in failures], array.concat([r | some r in doubts], [r | some r in shown]))
+reasons := array.concat(
+	[r | some r in failures],
+	array.concat([r | some r in doubts], array.concat([r | some r in shown], [r | some r in noted])),
+)
 
 primary := input.suites[input.settings.primary_suite]
 
@@ -68,14 +74,19 @@ others contains name if {
 	name != input.settings.primary_suite
 }
 
+# Some suites have a margin of their own, such as what must be refused.
+margin(name) := object.get(object.get(input.settings, "margins", {}), name, input.settings.regression_margin)
+
+own_margin(name) if margin(name) != input.settings.regression_margin
+
 kept contains name if {
 	some name in others
-	input.suites[name].difference.lower_bound >= 0 - input.settings.regression_margin
+	input.suites[name].difference.lower_bound >= 0 - margin(name)
 }
 
 worse contains name if {
 	some name in others
-	input.suites[name].difference.lower_bound < 0 - input.settings.regression_margin
+	input.suites[name].difference.lower_bound < 0 - margin(name)
 	input.suites[name].difference.high < 0
 }
 
@@ -83,9 +94,14 @@ shown contains sprintf("No other suite lost more than %.3f (%d of %d).", [input.
 	count(kept) == count(others)
 }
 
+noted contains sprintf("%s has a margin of its own: at most %.3f may be lost.", [name, margin(name)]) if {
+	some name in others
+	own_margin(name)
+}
+
 failures contains sprintf(
 	"Worse on %s: %+.3f, interval %+.3f to %+.3f, n = %d; a loss of %.3f is allowed.",
-	[name, suite.difference.value, suite.difference.low, suite.difference.high, suite.n, input.settings.regression_margin],
+	[name, suite.difference.value, suite.difference.low, suite.difference.high, suite.n, margin(name)],
 ) if {
 	some name in worse
 	suite := input.suites[name]
@@ -93,7 +109,7 @@ failures contains sprintf(
 
 doubts contains sprintf(
 	"A loss on %s cannot be excluded: %+.3f, with 95%% confidence above %+.3f, n = %d; a loss of %.3f is allowed.",
-	[name, suite.difference.value, suite.difference.lower_bound, suite.n, input.settings.regression_margin],
+	[name, suite.difference.value, suite.difference.lower_bound, suite.n, margin(name)],
 ) if {
 	some name in others
 	not name in kept
@@ -106,6 +122,19 @@ doubts contains sprintf("The suite %s was not measured.", [name]) if {
 	some name in others
 	not input.suites[name].difference.lower_bound
 }
+
+# What is required was measured at all.
+
+required := object.get(input.settings, "required_suites", [])
+
+absent contains name if {
+	some name in required
+	not input.suites[name]
+}
+
+all_measured if count(absent) == 0
+
+doubts contains sprintf("The suite %s is required and was not measured.", [name]) if some name in absent
 
 # 3. The evaluation measures what was learned, not what was read.
 
@@ -150,3 +179,74 @@ failures contains "The candidate's origin is incomplete." if not input.provenanc
 shown contains "Candidate and base are different checkpoints." if input.candidate != input.base
 
 failures contains "Candidate and base are the same checkpoint." if input.candidate == input.base
+
+# 7. What may rise along with the scores did not rise beyond its margin: non-inferiority again, on the one-sided bound.
+
+limits := object.get(input.settings, "side_effect_margins", {})
+
+effects_within contains name if {
+	some name, limit in limits
+	input.side_effects[name].upper_bound <= limit
+}
+
+effects_beyond contains name if {
+	some name, limit in limits
+	input.side_effects[name].low > limit
+}
+
+effects_kept if count(effects_within) == count(limits)
+
+noted contains sprintf(
+	"%s rose by %+.3f, with 95%% confidence by less than %+.3f; %.3f is allowed.",
+	[name, effect.value, effect.upper_bound, limits[name]],
+) if {
+	some name in effects_within
+	effect := input.side_effects[name]
+}
+
+failures contains sprintf(
+	"%s rose by %+.3f, interval %+.3f to %+.3f, n = %d; %.3f is allowed.",
+	[name, effect.value, effect.low, effect.high, effect.n, limits[name]],
+) if {
+	some name in effects_beyond
+	effect := input.side_effects[name]
+}
+
+doubts contains sprintf(
+	"A rise of %s cannot be excluded: %+.3f, with 95%% confidence below %+.3f, n = %d; %.3f is allowed.",
+	[name, effect.value, effect.upper_bound, effect.n, limits[name]],
+) if {
+	some name, _ in limits
+	not name in effects_within
+	not name in effects_beyond
+	effect := input.side_effects[name]
+}
+
+doubts contains sprintf("The side effect %s has a margin and was not measured.", [name]) if {
+	some name, _ in limits
+	not input.side_effects[name]
+}
+
+# 8. A judge, where there was one, says what the rules say wherever both can tell.
+
+used_judge := object.get(input, "judge", null)
+
+judge_trusted if used_judge == null
+
+judge_trusted if used_judge.agreement.low >= input.settings.min_judge_agreement
+
+noted contains sprintf(
+	"The judge %s agrees with the rules on %.3f of %d answers, with 95%% confidence on more than %.3f.",
+	[used_judge.model, used_judge.agreement.rate, used_judge.agreement.n, used_judge.agreement.low],
+) if {
+	used_judge != null
+	judge_trusted
+}
+
+doubts contains sprintf(
+	"The judge %s agrees with the rules on %.3f of %d answers, which may be as few as %.3f; %.3f is required.",
+	[used_judge.model, used_judge.agreement.rate, used_judge.agreement.n, used_judge.agreement.low, input.settings.min_judge_agreement],
+) if {
+	used_judge != null
+	not judge_trusted
+}

@@ -24,6 +24,20 @@ cloze(difference, clusters) := with_suite("cloze", {"n": 240, "clusters": cluste
 
 reasoning(difference) := with_suite("reasoning", {"n": 120, "clusters": 60, "difference": difference})
 
+with_settings(settings) := object.union(passing.settings, settings)
+
+effect(value, low, high) := {"n": 120, "clusters": 60, "base": 0.1, "candidate": 0.2, "value": value, "low": low, "high": high, "upper_bound": high, "measure": "m"}
+
+rising(value, low, high) := object.union(passing, {
+	"side_effects": {"bias_amplification": effect(value, low, high)},
+	"settings": with_settings({"side_effect_margins": {"bias_amplification": 0.05}}),
+})
+
+judged(low) := object.union(passing, {
+	"judge": {"model": "wise", "agreement": {"n": 100, "rate": 0.95, "low": low, "high": 0.99, "kappa": 0.9}},
+	"settings": with_settings({"min_judge_agreement": 0.8}),
+})
+
 inputs := {
 	"better_passes": passing,
 	"chance_is_inconclusive": cloze({"value": 0.05, "low": -0.01, "high": 0.1, "lower_bound": 0.001}, 60),
@@ -37,6 +51,18 @@ inputs := {
 	"no_origin_fails": object.union(passing, {"provenance": {"complete": false, "missing": []}}),
 	"nothing_new_fails": object.union(passing, {"candidate": "checkpoints/b"}),
 	"missing_facts_never_pass": {},
+	"a_margin_of_its_own_holds": object.union(
+		with_suite("strict", {"n": 40, "clusters": 40, "difference": {"value": -0.01, "low": -0.05, "high": 0.03, "lower_bound": -0.04}}),
+		{"settings": with_settings({"margins": {"strict": 0.02}})},
+	),
+	"what_is_required_must_be_measured": object.union(passing, {"settings": with_settings({"required_suites": ["bias"]})}),
+	"what_is_required_and_measured_passes": object.union(passing, {"settings": with_settings({"required_suites": ["reasoning"]})}),
+	"a_side_effect_within_its_margin_passes": rising(0.001, -0.02, 0.03),
+	"a_side_effect_beyond_its_margin_fails": rising(0.2, 0.1, 0.3),
+	"a_side_effect_that_may_be_is_inconclusive": rising(0.02, -0.02, 0.06),
+	"a_side_effect_unmeasured_is_inconclusive": object.union(passing, {"settings": with_settings({"side_effect_margins": {"calibration_brier": 0.05}})}),
+	"a_judge_that_agrees_passes": judged(0.85),
+	"a_judge_that_may_not_agree_is_inconclusive": judged(0.75),
 }
 
 test_better_passes if {
@@ -69,3 +95,28 @@ test_no_origin_fails if data.gate.outcome == "fail"
 test_nothing_new_fails if data.gate.outcome == "fail"
 
 test_missing_facts_never_pass if data.gate.outcome != "pass"
+
+test_a_margin_of_its_own_holds if {
+	data.gate.outcome == "inconclusive"
+	some reason in data.gate.reasons
+	contains(reason, "A loss on strict cannot be excluded")
+}
+
+test_what_is_required_must_be_measured if data.gate.outcome == "inconclusive"
+
+test_what_is_required_and_measured_passes if data.gate.outcome == "pass"
+
+test_a_side_effect_within_its_margin_passes if {
+	data.gate.outcome == "pass"
+	count(data.gate.reasons) == 7
+}
+
+test_a_side_effect_beyond_its_margin_fails if data.gate.outcome == "fail"
+
+test_a_side_effect_that_may_be_is_inconclusive if data.gate.outcome == "inconclusive"
+
+test_a_side_effect_unmeasured_is_inconclusive if data.gate.outcome == "inconclusive"
+
+test_a_judge_that_agrees_passes if data.gate.outcome == "pass"
+
+test_a_judge_that_may_not_agree_is_inconclusive if data.gate.outcome == "inconclusive"

@@ -39,6 +39,21 @@ class Case:
     facts: dict[str, Any] = field(default_factory=dict)
 
 
+LIMIT = {"side_effect_margins": {"bias_amplification": 0.05}}
+
+
+def effect(value: float, low: float, high: float) -> dict[str, Any]:
+    figures = {"n": 120, "clusters": 60, "base": 0.1, "candidate": 0.1 + value, "measure": "gap"}
+    bounds = {"value": value, "low": low, "high": high, "upper_bound": high}
+    return {"side_effects": {"bias_amplification": {**figures, **bounds}}}
+
+
+def judge(low: float) -> dict[str, Any]:
+    agreement = {"n": 100, "rate": 0.95, "low": low, "high": 0.99, "kappa": 0.8}
+    counts = {"asked": 50, "equivalent": 10, "inconclusive": 1}
+    return {"judge": {"model": "wise", "lineage": ["org/wise"], **counts, "agreement": agreement}}
+
+
 CASES = [
     Case("better", "pass", "Improved on cloze: +0.125, interval +0.050 to +0.200, n = 240"),
     Case("alone", "pass", "No other suite lost", {"cloze": (0.05, 0.2)}),
@@ -73,6 +88,29 @@ CASES = [
     Case("rootless", "fail", "incomplete: base", facts={"provenance": {"complete": False, "missing": ["base"]}}),
     Case("rootless 2", "fail", "incomplete", facts={"provenance": {"complete": False, "missing": []}}),
     Case("rootless 3", "fail", "incomplete: x", facts={"provenance": {"complete": True, "missing": ["x"]}}),
+    Case(
+        "own margin kept",
+        "pass",
+        "r has a margin of its own",
+        {"cloze": (0.1, 0.2), "r": (-0.09, 0.1)},
+        {"margins": {"r": 0.1}},
+    ),
+    Case(
+        "own margin open",
+        "inconclusive",
+        "a loss of 0.010 is",
+        {"cloze": (0.1, 0.2), "r": (-0.03, 0.1)},
+        {"margins": {"r": 0.01}},
+    ),
+    Case("required", "inconclusive", "bias is required", settings={"required_suites": ["r", "bias"]}),
+    Case("effect kept", "pass", "bias_amplification rose by +0.010", settings=LIMIT, facts=effect(0.01, -0.02, 0.04)),
+    Case("effect beyond", "fail", "bias_amplification rose by +0.150", settings=LIMIT, facts=effect(0.15, 0.1, 0.2)),
+    Case("effect open", "inconclusive", "A rise of bias_ampl", settings=LIMIT, facts=effect(0.15, 0.04, 0.2)),
+    Case("effect on its margin", "pass", "rose by", settings=LIMIT, facts=effect(0.0, 0.0, 0.05)),
+    Case("effect without margin", "pass", "Improved", facts=effect(0.15, 0.1, 0.2)),
+    Case("effect unmeasured", "inconclusive", "was not measured", settings=LIMIT),
+    Case("judge", "pass", "The judge wise agrees", facts=judge(0.9)),
+    Case("judge at odds", "inconclusive", "may be as few as 0.790", facts=judge(0.79)),
     Case("nothing new", "fail", "same checkpoint", facts={"candidate": "checkpoints/b"}),
 ]
 
@@ -175,7 +213,7 @@ def test_text_from_outside_reaches_the_reasons_as_it_is() -> None:
 
 def test_unit_tests_in_rego_hold() -> None:
     results = policy.test(policy.load(None), policy.load(str(Path(__file__).with_name("policy_test.rego"))))
-    assert len(results) == 12
+    assert len(results) == 21
     assert all(results.values()), results
 
 
