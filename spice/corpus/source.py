@@ -16,8 +16,6 @@ from typing import Any, BinaryIO, Protocol
 
 from spice.corpus.document import UnreadableError
 
-Open = Callable[[], BinaryIO]
-
 _COPY_BYTES = 1 << 20
 
 
@@ -33,6 +31,14 @@ class LeftOut:
     stage: str
     reason: str
     detail: str = ""
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A remote item that answers: its bytes, and its media type if the server told it."""
+
+    stream: BinaryIO
+    media: str = ""
 
 
 @dataclass(frozen=True)
@@ -57,7 +63,7 @@ class SourceItem:
     """Number of its first row, where it is a run of rows of a longer file."""
     media: str = ""
     """Its media type, where the source was told one; the name's ending counts before it."""
-    opened: Open | None = field(default=None, repr=False, compare=False)
+    opened: Callable[[], Opened] | None = field(default=None, repr=False, compare=False)
     """How a remote item is opened."""
 
     def open(self) -> BinaryIO:
@@ -68,7 +74,7 @@ class SourceItem:
         """
         if self.path is None:
             assert self.opened is not None, "an item without a local file says how it is opened"
-            return self.opened()
+            return self.opened().stream
         try:
             file = self.path.open("rb")
         except OSError as error:
@@ -117,7 +123,7 @@ def fetch(item: SourceItem, folder: Path, most_bytes: int) -> SourceItem:
     Args:
         item: what to fetch.
         folder: exists; the copy gets a name of its own in it.
-        most_bytes: a longer item is not fetched.
+        most_bytes: a longer item is not fetched (`corpus.sources.fetch_bytes`).
 
     Raises:
         UnreadableError: it cannot be read, or is too large.
@@ -126,16 +132,18 @@ def fetch(item: SourceItem, folder: Path, most_bytes: int) -> SourceItem:
     if item.path is not None:
         return item
     if item.size is not None and item.size > most_bytes:
-        raise UnreadableError("too large", f"{item.size} bytes, corpus.max_file_bytes is {most_bytes}")
+        raise UnreadableError("too large", f"{item.size} bytes, corpus.sources.fetch_bytes is {most_bytes}")
+    assert item.opened is not None, "an item without a local file says how it is opened"
     path = folder / os.urandom(12).hex()
     try:
-        with item.open() as stream, path.open("xb") as file:
+        opened = item.opened()
+        with opened.stream as stream, path.open("xb") as file:
             size = _copy(stream, file, most_bytes)
     except BaseException:
         with suppress(OSError):
             path.unlink(missing_ok=True)
         raise
-    return replace(item, path=path, size=size, opened=None)
+    return replace(item, path=path, size=size, media=opened.media or item.media, opened=None)
 
 
 def _copy(stream: BinaryIO, file: BinaryIO, most_bytes: int) -> int:
@@ -143,6 +151,6 @@ def _copy(stream: BinaryIO, file: BinaryIO, most_bytes: int) -> int:
     while chunk := stream.read(_COPY_BYTES):
         copied += len(chunk)
         if copied > most_bytes:
-            raise UnreadableError("too large", f"corpus.max_file_bytes is {most_bytes}")
+            raise UnreadableError("too large", f"corpus.sources.fetch_bytes is {most_bytes}")
         file.write(chunk)
     return copied

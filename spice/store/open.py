@@ -6,6 +6,7 @@ import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from spice.config import StoreConfig
@@ -13,6 +14,10 @@ from spice.errors import ConfigError
 from spice.store.base import ObjectStore
 from spice.store.folder import FolderStore
 from spice.store.keys import check_key
+
+if TYPE_CHECKING:
+    from minio import Minio
+    from urllib3 import PoolManager
 
 _AMAZON = "s3.amazonaws.com"
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
@@ -38,19 +43,17 @@ def open_store(config: StoreConfig, environ: Mapping[str, str] = os.environ) -> 
     raise ConfigError(f"store.url is {config.url!r}: expected a folder, or s3://bucket/prefix.")
 
 
-def _open_s3(config: StoreConfig, environ: Mapping[str, str]) -> ObjectStore:
+def open_client(config: StoreConfig, environ: Mapping[str, str] = os.environ) -> tuple[Minio, PoolManager]:
+    """A client of the S3 service that `config` names, and its connections. Nothing is contacted before the first use.
+
+    Raises:
+        ConfigError: the endpoint is not understood, or credentials are missing.
+    """
     # Only those who use S3 pay for its client's import.
     from minio import Minio
 
     from spice.store.http import open_pool
-    from spice.store.s3 import S3Store
 
-    address = urlsplit(config.url)
-    bucket, prefix = address.netloc, address.path.strip("/")
-    if not _BUCKET.fullmatch(bucket):
-        raise ConfigError(f"store.url is {config.url!r}: expected the name of a bucket, as in s3://bucket/prefix.")
-    if prefix:
-        check_key(prefix)
     endpoint = config.endpoint or _AMAZON
     if "/" in endpoint:
         raise ConfigError(f"store.endpoint is {endpoint!r}: expected host:port; store.secure chooses TLS.")
@@ -59,10 +62,31 @@ def _open_s3(config: StoreConfig, environ: Mapping[str, str]) -> ObjectStore:
     # A region that is named spares a request for the bucket's location, which few policies allow.
     region = config.region or ("us-east-1" if config.endpoint else None)
     try:
-        client = Minio(endpoint, access_key, secret_key, token, config.secure, region, http)
+        return Minio(endpoint, access_key, secret_key, token, config.secure, region, http), http
     except ValueError as error:
         raise ConfigError(f"store.endpoint is {endpoint!r}: {error}.") from error
-    return S3Store(client, http, endpoint, bucket, prefix)
+
+
+def split_address(url: str, what: str) -> tuple[str, str]:
+    """Bucket and prefix of `s3://bucket/prefix`, the prefix without slashes at its ends.
+
+    Raises:
+        ConfigError: this is not the name of a bucket; `what` says whose address it is.
+    """
+    address = urlsplit(url)
+    if not _BUCKET.fullmatch(address.netloc):
+        raise ConfigError(f"{what} is {url!r}: expected the name of a bucket, as in s3://bucket/prefix.")
+    return address.netloc, address.path.strip("/")
+
+
+def _open_s3(config: StoreConfig, environ: Mapping[str, str]) -> ObjectStore:
+    from spice.store.s3 import S3Store
+
+    bucket, prefix = split_address(config.url, "store.url")
+    if prefix:
+        check_key(prefix)
+    client, http = open_client(config, environ)
+    return S3Store(client, http, config.endpoint or _AMAZON, bucket, prefix)
 
 
 def _credentials(environ: Mapping[str, str]) -> tuple[str, str, str | None]:
@@ -73,6 +97,6 @@ def _credentials(environ: Mapping[str, str]) -> tuple[str, str, str | None]:
         if environ.get(access) and environ.get(secret):
             return environ[access], environ[secret], environ.get(token)
     raise ConfigError(
-        "store.url names an S3 bucket, but no credentials are in the environment. "
+        "An s3:// address is named, but no credentials are in the environment. "
         "Set SPICE_S3_ACCESS_KEY and SPICE_S3_SECRET_KEY."
     )

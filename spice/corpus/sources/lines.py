@@ -5,9 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
+from spice.config import CorpusConfig
 from spice.corpus.source import SourceItem
 
+_SPLIT = (".jsonl", ".ndjson")
 _BLOCK_BYTES = 1 << 20
+
+
+def parts(item: SourceItem, config: CorpusConfig) -> Iterator[SourceItem]:
+    """A local item as it is, or, if it is a long file of rows, as several: for what was fetched, too."""
+    if item.name.lower().endswith(_SPLIT) and (item.size or 0) > config.sources.rows_bytes:
+        yield from split_rows(item, config.sources.rows_bytes)
+    else:
+        yield item
 
 
 def split_rows(item: SourceItem, part_bytes: int) -> Iterator[SourceItem]:
@@ -35,5 +45,5 @@ def split_rows(item: SourceItem, part_bytes: int) -> Iterator[SourceItem]:
                 end += len(rest)
             if end == start:
                 return
-            yield replace(item, start=start, end=end, size=end - start, first_row=row)
+            yield replace(item, start=start, end=end, size=end - start, first_row=item.first_row + row - 1)
             start, row = end, row + rows

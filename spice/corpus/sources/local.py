@@ -11,10 +11,9 @@ from pathlib import Path
 from spice.config import CorpusConfig
 from spice.corpus.document import printable
 from spice.corpus.source import LeftOut, SourceItem
-from spice.corpus.sources.lines import split_rows
+from spice.corpus.sources.lines import parts
 from spice.errors import CorpusError
 
-_SPLIT = (".jsonl", ".ndjson")
 Entry = SourceItem | LeftOut
 
 
@@ -53,7 +52,7 @@ class LocalSource:
                         "Name their common folder instead."
                     )
                 before = (name, entry)
-                yield from _parts(entry, self._config)
+                yield from parts(entry, self._config)
             else:
                 yield entry
 
@@ -72,15 +71,6 @@ def _reaches(root: Path, path: Path, later: bool) -> bool:
     if root == path:
         return not later  # of one path given twice, the first stays
     return path.is_relative_to(root) and not any(part.startswith(".") for part in path.relative_to(root).parts)
-
-
-def _parts(item: SourceItem, config: CorpusConfig) -> Iterator[SourceItem]:
-    """A file as one item, or, if it is a long one with rows, as several."""
-    assert item.path is not None
-    if item.path.suffix.lower() in _SPLIT and (item.size or 0) > config.sources.rows_bytes:
-        yield from split_rows(item, config.sources.rows_bytes)
-    else:
-        yield item
 
 
 class _Walk:
@@ -179,5 +169,8 @@ class _Walk:
 
 def _order(entry: os.DirEntry[str]) -> str:
     """Folders as if their names ended with a slash: then a walk comes to names in the order of the whole names."""
-    is_folder = entry.is_dir(follow_symlinks=True)
+    try:
+        is_folder = entry.is_dir()
+    except OSError:  # a link in a circle
+        is_folder = False
     return printable(entry.name) + ("/" if is_folder else "")

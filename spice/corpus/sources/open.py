@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import os
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from spice.config import CorpusConfig, StoreConfig
@@ -11,7 +12,9 @@ from spice.corpus.sources.local import LocalSource
 from spice.errors import CorpusError
 
 
-def open_sources(specs: Sequence[str | Path], config: CorpusConfig, store: StoreConfig) -> Source:
+def open_sources(
+    specs: Sequence[str | Path], config: CorpusConfig, store: StoreConfig, environ: Mapping[str, str] = os.environ
+) -> Source:
     """Everything that the specifications name, one after the other.
 
     Args:
@@ -19,6 +22,7 @@ def open_sources(specs: Sequence[str | Path], config: CorpusConfig, store: Store
             `hf://owner/name[:config]/split[?text=column]`.
         config: what may be fetched.
         store: whose S3 endpoint is taken unless `corpus.sources.s3_endpoint` names another.
+        environ: holds the credentials of S3, as for the store.
 
     Raises:
         CorpusError: a path does not exist, or an address is not understood or not allowed.
@@ -31,12 +35,12 @@ def open_sources(specs: Sequence[str | Path], config: CorpusConfig, store: Store
     if addresses := [text for text in texts if text.startswith(("http://", "https://", "urls:"))]:
         from spice.corpus.sources.web import WebSource
 
-        sources.append(WebSource(addresses, config.sources, config.max_file_bytes))
+        sources.append(WebSource(addresses, config.sources))
     for text in texts:
         if text.startswith("s3://"):
             from spice.corpus.sources.bucket import BucketSource
 
-            sources.append(BucketSource(text, config.sources, store))
+            sources.append(BucketSource(text, config.sources, store, environ))
         elif text.startswith("hf://"):
             from spice.corpus.sources.hub import HubSource
 
