@@ -75,7 +75,7 @@ def load(store: ObjectStore, ref: str, split: Split | None = None) -> list[Segme
         CorpusError: it has no segment in `split`.
     """
     ref = artifacts.resolve(store, ref)
-    names = [name for name in sorted(artifacts.files(store, ref)) if _is_shard(name)]
+    names = [name for name in sorted(artifacts.files(store, ref)) if is_shard(name)]
     segments = [segment for name in names for segment in _read_shard(artifacts.read(store, ref, name), f"{ref}/{name}")]
     chosen = [segment for segment in segments if split is None or segment.split == split]
     if not chosen:
@@ -92,7 +92,7 @@ def find(store: ObjectStore, ref: str, segment_id: str) -> Segment:
     """
     ref = artifacts.resolve(store, ref)
     for name in sorted(artifacts.files(store, ref)):
-        if _is_shard(name):
+        if is_shard(name):
             for segment in _read_shard(artifacts.read(store, ref, name), f"{ref}/{name}", segment_id):
                 return segment
     raise NotFoundError(f"{ref} has no segment {segment_id!r}.")
@@ -199,7 +199,8 @@ class ShardWriter:
         self._rows, self._bytes = [], 0
 
 
-def _is_shard(name: str) -> bool:
+def is_shard(name: str) -> bool:
+    """Whether a dataset's file holds segments, and is no table beside them."""
     return name.startswith("segments-") and name.endswith(".parquet")
 
 

@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pydantic import TypeAdapter, ValidationError
 
+from spice.corpus.dataset import is_shard
 from spice.errors import NotFoundError, SpiceError
 from spice.evaluation.schema import EvaluationReport
 from spice.promotion import gate
@@ -132,7 +133,7 @@ class _Parts:
     def passages(self, ref: str | None, manifest: CorpusManifest | None, documents: set[str]) -> dict[str, Passage]:
         """The segments that the samples came from, by segment id; one file of the dataset at a time in memory."""
         found: dict[str, Passage] = {}
-        shards = [name for name in sorted(manifest.files) if name.endswith(".parquet")] if manifest is not None else []
+        shards = [name for name in sorted(manifest.files) if is_shard(name)] if manifest is not None else []
         for name in shards if documents else ():
             found |= self.referenced(ref, partial(artifacts.read, name=name), partial(_find, documents=documents)) or {}
         return found

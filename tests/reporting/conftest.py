@@ -91,7 +91,7 @@ def write_run(store: ObjectStore, name: str, iterations: int, parts: list[str], 
     corpus = artifacts.write(
         store,
         "datasets/factbook",
-        {"segments-00000.parquet": parquet(segments), "left_out.jsonl": b""},
+        {"segments-00000.parquet": parquet(segments), "clusters.parquet": parquet([]), "left_out.jsonl": b""},
         fields,
     )
     base = artifacts.write(store, "checkpoints", {"model.safetensors": b"before"}, {"step": 0})
