@@ -10,7 +10,7 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
@@ -20,7 +20,7 @@ from spice.config import Config
 from spice.corpus import dataset
 from spice.corpus.ingest import IngestReport
 from spice.corpus.ingest import ingest as ingest_documents
-from spice.errors import IntegrityError, NotFoundError
+from spice.errors import ConfigError, IntegrityError, NotFoundError
 from spice.models.catalog import checkpoint_folder, locate
 from spice.models.tokenizer import token_counter
 from spice.promotion import gate, release
@@ -86,17 +86,39 @@ def train(
     resume: bool = False,
     progress: Progress,
     oracle: Oracle | None = None,
+    waiting: Callable[[], AbstractContextManager[None]] = nullcontext,
 ) -> Trained:
     """Let the model improve itself on a dataset version; see `spice.training.loop`.
 
     Where the true answers are known, an `oracle` grades every task; it measures and is never trained on.
+    With `training.ranks` above 1 that many processes are started, unless `torchrun` has started this one already.
+
+    Args:
+        corpus: reference of the dataset version.
+        config: of the run.
+        run: its name.
+        resume: go on with it.
+        progress: told after each iteration.
+        oracle: knows the true answers.
+        waiting: a context in which this process, one of several ranks, waits for the others.
 
     Raises:
         RefusedError: the kill-switch is engaged or cannot be read, before or during training.
     """
-    from spice.training.loop import train as play
+    from spice.training.launch import is_rank, launch
+    from spice.training.loop import Trained
 
     store = open_store(config.store)
+    if config.training.ranks > 1 and not is_rank():
+        if oracle is not None:
+            raise ConfigError("training.ranks: where an oracle grades the tasks, one process trains; set it to 1.")
+        require_disengaged(store)
+        ending = launch(corpus, config, run, resume=resume, progress=progress)
+        return Trained(run, ending.base, ending.checkpoints[-1][1], ending.checkpoints)
+
+    from spice.learner.ranks import Ranks
+    from spice.training.loop import train as play
+
     return play(
         store,
         corpus,
@@ -108,6 +130,7 @@ def train(
         progress=progress,
         permitted=lambda: require_disengaged(store),
         oracle=oracle,
+        ranks=Ranks.from_environment(waiting=waiting),
     )
 
 

@@ -29,6 +29,10 @@ def train(
     ] = None,
     run: Annotated[str | None, typer.Option("--run", help="Name of the new run; made up if not given.")] = None,
     resume: Annotated[str | None, typer.Option("--resume", metavar="RUN", help="Go on with this run.")] = None,
+    ranks: Annotated[
+        int | None,
+        typer.Option("--ranks", min=1, help="Processes that train together, one a GPU; short for training.ranks."),
+    ] = None,
     preset: PresetOption = DEFAULT_PRESET,
     file: FileOption = None,
     sets: SetOption = None,
@@ -38,7 +42,7 @@ def train(
     """Let a model improve itself on a dataset version, or go on where a run was stopped.
 
     A resumed run keeps the documents and the settings that it was started with, and ends in the same weights as if
-    it had never been stopped.
+    it had never been stopped; on another number of ranks, in nearly the same.
     """
     config = load_config(preset, file, sets, store)
     if (corpus is None) == (resume is None):
@@ -56,6 +60,8 @@ def train(
     else:
         corpus_ref = artifacts.resolve(opened, dataset(corpus or ""))
         name = run_name(run, corpus_ref.split("/")[1], datetime.now(UTC))
+    if ranks is not None:
+        config = config.model_copy(update={"training": config.training.model_copy(update={"ranks": ranks})})
     with progress.reporter(as_json) as report, resumable("train", name, config, opened):
         trained = stages.train(corpus_ref, config, name, resume=resume is not None, progress=report)
     then = f"spice evaluate {trained.checkpoint} {again(config)}"

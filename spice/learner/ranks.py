@@ -9,13 +9,20 @@ group is needed.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import timedelta
 from typing import Any, Self
 
 import torch
 import torch.distributed as dist
+
+from spice.errors import TrainingError
+
+
+class LostRankError(TrainingError):
+    """Another rank is gone, so this one cannot go on either; why is that one's to say."""
+
 
 Waiting = Callable[[], AbstractContextManager[None]]
 # Ranks wait for one another as long as the slowest rollout takes. Whoever hangs is found by the watcher, not by this.
@@ -99,7 +106,7 @@ class Ranks:
     def copy_first(self, tensors: Sequence[torch.Tensor]) -> None:
         """Replace each tensor by rank 0's, in place."""
         if self.size > 1:
-            with self._waiting():
+            with self._joined():
                 for tensor in tensors:
                     dist.broadcast(tensor, group=self._group, group_src=0)
 
@@ -109,7 +116,7 @@ class Ranks:
             return [data]
         lengths = torch.zeros(self.size, dtype=torch.int64)
         lengths[self.rank] = len(data)
-        with self._waiting():
+        with self._joined():
             dist.all_reduce(lengths, group=self._words)
             return [self._send(data, rank, length) for rank, length in enumerate(lengths.tolist())]
 
@@ -127,8 +134,19 @@ class Ranks:
         dist.broadcast(buffer, group=self._words, group_src=source)
         return data if self.rank == source else buffer.numpy().tobytes()
 
-    def _reduce(self, tensor: torch.Tensor, how: Any) -> None:
+    @contextmanager
+    def _joined(self) -> Iterator[None]:
+        """Wait for all ranks. Raises `LostRankError` if one is gone."""
         with self._waiting():
+            try:
+                yield
+            except RuntimeError as error:  # what torch.distributed raises, also where the other side has closed
+                raise LostRankError(
+                    f"Rank {self.rank} lost another rank, so it ends too; the reason is in that rank's log: {error}"
+                ) from error
+
+    def _reduce(self, tensor: torch.Tensor, how: Any) -> None:
+        with self._joined():
             dist.all_reduce(tensor, how, group=self._group)
 
 

@@ -10,7 +10,7 @@ _M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_THRESHOLD = -1, -2, -3
 
 
 def prepare(threads: int) -> None:
-    """Fix the number of threads (0: all cores), choose deterministic kernels, and keep freed memory.
+    """Fix the number of threads (0: its share of the cores), choose deterministic kernels, and keep freed memory.
 
     By default glibc returns every large tensor to the system and gets it back
     page by page, zeroed. Keeping it saved a third of an update's processor time
@@ -18,7 +18,8 @@ def prepare(threads: int) -> None:
     """
     import torch
 
-    torch.set_num_threads(threads or os.cpu_count() or 1)
+    beside = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))  # what torchrun started on this machine
+    torch.set_num_threads(threads or max(1, (os.cpu_count() or 1) // beside))
     torch.use_deterministic_algorithms(True)
     # Filling fresh memory would show reads of it, at a great cost; what we run reads none.
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
