@@ -52,7 +52,9 @@ def verify(store: ObjectStore, fingerprint: str | None = None) -> Audit:
         RefusedError: the root is another key.
     """
     evidence: list[Entry] = []
-    log = ReleaseLog(store, lambda entry: evidence.append(entry) if entry.action in _WITH_EVIDENCE else None)
+    log = ReleaseLog(
+        store, lambda entry: evidence.append(entry) if entry.action in _WITH_EVIDENCE else None, repairing=True
+    )
     root = log.keyring.root()
     if fingerprint is not None and (root is None or root.fingerprint != fingerprint):
         raise RefusedError(

@@ -38,14 +38,20 @@ class ReleaseLog:
     Args:
         store: where.
         observe: is given every verified entry, in order.
+        repairing: take a pointer that cannot be read for none. For whoever puts it right or tells what is wrong; to
+            all others such a store says nothing, since only the pointer shows that the ledger's end is missing.
 
     Raises:
-        IntegrityError: the ledger is not what was written, or was cut off; nothing can be decided on it.
+        IntegrityError: the ledger is not what was written, or was cut off, or that cannot be told; nothing can be
+            decided on it.
         StoreError: the store cannot be read.
     """
 
-    def __init__(self, store: ObjectStore, observe: Callable[[Entry], None] | None = None) -> None:
+    def __init__(
+        self, store: ObjectStore, observe: Callable[[Entry], None] | None = None, *, repairing: bool = False
+    ) -> None:
         self.store = store
+        self._repairing = repairing
         self.keyring = Keyring(store)
         self.state = State()
         self.keyring.entered = self.state.entered
@@ -160,14 +166,20 @@ class ReleaseLog:
             self._observe(entry)
 
     def _pointer(self) -> tuple[Pointer | None, str | None]:
-        """The pointer and its etag. One that cannot be read is as good as none: it is derived from the ledger."""
+        """The pointer and its etag."""
         found = self.store.read(POINTER)
         if found is None:
             return None, None
         try:
             return Pointer.model_validate_json(found[0]), found[1]
-        except ValidationError:
-            return None, found[1]
+        except ValidationError as error:
+            if self._repairing:
+                return None, found[1]
+            raise IntegrityError(
+                f"{POINTER} in {self.store.url} is damaged, so nobody can tell whether the ledger's end is missing. "
+                "Nothing is released or served until it is put right: `spice ledger verify`, compare the last entry "
+                "with the one that you noted, then `spice ledger recover`."
+            ) from error
 
     def _wanted(self, found: switchflag.Found) -> Pointer:
         releases, sequence = self._good(found), self.state.sequence

@@ -125,8 +125,11 @@ def rollback(store: ObjectStore, signer: Signer, clock: Clock, to: str | None = 
 
 
 def recover(store: ObjectStore) -> Status:
-    """Complete what a crash left undone: bring the pointer in line with the ledger. Needs no key."""
-    log = ReleaseLog(store)
+    """Complete what a crash left undone: bring the pointer in line with the ledger. Needs no key.
+
+    A pointer that is damaged is written anew, too. Whoever asks for that has made sure that the ledger is whole.
+    """
+    log = ReleaseLog(store, repairing=True)
     log.project()
     return status(log)
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from spice.errors import IntegrityError, RefusedError
-from spice.promotion import release, request
+from spice.promotion import audit, release, request, switch
 from spice.promotion.log import ReleaseLog
 from spice.trust.ledger import Draft
 
@@ -160,6 +160,47 @@ def test_a_lost_or_damaged_pointer_is_made_again_from_the_ledger(world) -> None:
     assert release.status(ReleaseLog(world.store)).live == one
     release.recover(world.store)
     assert world.pointer() == whole
+
+
+@pytest.mark.parametrize("damage", [b"", b"{}", b'{"live":"checkpoints/evil"}', b"\xff\x00"])
+def test_nothing_is_decided_beside_a_damaged_pointer(world, damage: bytes) -> None:
+    """It could have shown that the ledger's end is missing; so nothing that rests on the ledger is said either."""
+    world.released("one")
+    waiting = world.requested("two")
+    people, store = world.people, world.store
+    before = len(world.entries())
+    store.put("release.json", damage)
+    for attempt in (
+        lambda: world.approve(waiting),
+        lambda: world.promote(waiting),
+        lambda: release.verify(store, waiting, world.config, world.clock),
+        lambda: release.rollback(store, people["lena"], world.clock),
+        lambda: switch.release(store, people["otto"], "all is well", world.clock),
+    ):
+        with pytest.raises(IntegrityError, match=r"release.json .* is damaged"):
+            attempt()
+    with pytest.raises(RefusedError, match="counts as engaged"):
+        switch.require_disengaged(store)
+    found = switch.status(store)
+    assert (found.engaged, found.live) == (True, None)
+    assert "release.json" in audit.verify(store).problems[0]
+    assert store.get("release.json") == damage
+    release.recover(store)
+    assert len(world.entries()) == before
+    world.approve(waiting)
+    assert world.promote(waiting).live is not None
+
+
+def test_the_switch_engages_beside_a_damaged_pointer(world) -> None:
+    world.released("one")
+    world.store.put("release.json", b"{")
+    found = switch.engage(world.store, world.people["otto"], "something is wrong", world.clock)
+    assert found.engaged
+    assert "not entered in the ledger" in found.problem
+    release.recover(world.store)
+    assert switch.engage(world.store, world.people["otto"], "again", world.clock).problem == ""
+    assert [entry.action for entry in world.entries()][-1] == "kill.engage"
+    assert world.pointer()["live"] is None
 
 
 def test_a_ledger_cut_off_at_the_end_is_found(world) -> None:
