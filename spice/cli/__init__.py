@@ -22,6 +22,7 @@ VERBS = {
     "ingest": "Turn documents into an immutable dataset version.",
     "train": "Let a model improve itself on a dataset version.",
     "evaluate": "Measure a checkpoint and its base on the same held-out items.",
+    "suites": "The benchmarks: list them, copy them, plan how many items a margin takes.",
     "arena": "Compare the recipes on a small model and a world with an oracle.",
     "runs": "List the runs in the store.",
     "report": "Build the report of a run.",

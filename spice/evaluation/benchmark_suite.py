@@ -10,13 +10,14 @@ from pydantic import TypeAdapter, ValidationError
 
 from spice.errors import CorpusError
 from spice.evaluation.benchmarks import Benchmark
-from spice.evaluation.extraction import grade_letters
-from spice.evaluation.items import Item, Suite
+from spice.evaluation.extraction import grade_exact, grade_letters
+from spice.evaluation.items import Grader, Item, Suite
 from spice.evaluation.rows import Row
 from spice.selfplay.types import LETTERS, Task
 
 _TEXTS = TypeAdapter(list[str])
 _SOLUTION_END = "####"
+_GRADERS: dict[str, Grader] = {"letter": grade_letters, "exact": grade_exact}
 
 
 def build_suite(benchmark: Benchmark, rows: Sequence[Row], limit: int, seed: int) -> Suite:
@@ -39,7 +40,7 @@ def build_suite(benchmark: Benchmark, rows: Sequence[Row], limit: int, seed: int
         benchmark.name,
         "benchmark",
         tuple(items),
-        grade=grade_letters if benchmark.extraction == "letter" else None,
+        grade=_GRADERS.get(benchmark.extraction),
         prompt=benchmark.prompt,
         temperature=benchmark.temperature,
         seed=seed,

@@ -16,7 +16,7 @@ from typing import Literal
 from spice.errors import ConfigError
 from spice.selfplay.types import AnswerType
 
-Extraction = Literal["boxed", "letter"]
+Extraction = Literal["boxed", "letter", "exact"]
 Gold = Literal["text", "first", "hashes", "index", "letter"]
 
 _MATHEMATICS = (
@@ -71,7 +71,8 @@ class Benchmark:
         licence: what its card or its makers say.
         columns: what its columns mean.
         prompt: what is asked, with `{question}` and `{options}`.
-        extraction: where the answer is looked for: the last `\boxed{}`, or the letter of an option.
+        extraction: how the answer is found and compared: from the last `\boxed{}` by the verifier; the letter of an
+            option; or as text that must be the same.
         answer_type: how it is compared.
         size: items that it is known to have.
         samples: answers to each item; their mean is the metric.
@@ -178,8 +179,8 @@ BENCHMARKS: tuple[Benchmark, ...] = (
         Columns("question", "answer_index", "index", options="options"), 12032,
     ),
     Benchmark(
-        "bbeh", "general", "BBEH/bbeh", None, "train", "main", "Apache-2.0 and CC-BY-4.0",
-        Columns("input", "target"), _EXACT, "boxed", "string", 4520,
+        "bbeh", "general", "BBEH/bbeh", None, "train", "main", "CC-BY-4.0",
+        Columns("input", "target"), _EXACT, "exact", "string", 4520,
     ),
 )  # fmt: skip
 

@@ -1,4 +1,4 @@
-r"""The letter of an option in a response: what general benchmarks are graded by.
+r"""What general benchmarks are graded by: the letter of an option, or a short answer that must be the same.
 
 Models that were not tuned to box their answers end in "the answer is (C)"
 instead. Both count, the box first; a letter that merely stands somewhere does
@@ -11,19 +11,33 @@ import re
 from collections.abc import Sequence
 
 from spice.evaluation.items import Item
-from spice.selfplay.answers import choose, extract_boxed
+from spice.selfplay.answers import choose, extract_boxed, normalise
 from spice.selfplay.types import LETTERS, Verdict
 
 _SAID = re.compile(
     r"\b(?:answer|option|choice)\s*(?:is|:)\s*(?:option\s*|choice\s*)?[*_$\\(\[{]*(?:text\{|boxed\{)?\(?([A-J])(?![\w'])",
     re.IGNORECASE,
 )
+_ANSWER_IS = re.compile(r"\banswer\s*(?:is|:)\s*:?", re.IGNORECASE)
 _ALONE = re.compile(r"[\s($*]*(?:\\(?:text|textbf|mathrm|mathbf)\{)?[\s($*]*([A-J])[\s)}.:$*]*", re.IGNORECASE)
 
 
 def grade_letters(responses: Sequence[tuple[str, Item]]) -> list[Verdict]:
     """Judge responses by the letter, of up to ten options, that they give last."""
     return [_verdict(response, item) for response, item in responses]
+
+
+def grade_exact(responses: Sequence[tuple[str, Item]]) -> list[Verdict]:
+    """Judge responses by their answer as text: case, quotes, brackets and spaces after commas aside; numbers by value.
+
+    So do the makers of BBEH, whose answers are words, lists, numbers and letters in brackets.
+    """
+    verdicts = []
+    for response, item in responses:
+        answer = extract_boxed(response) or _stated(response)
+        given, gold = _plain(answer or ""), _plain(item.task.answer)
+        verdicts.append(Verdict(given == gold != "", answer))
+    return verdicts
 
 
 def letter_of(response: str, options: Sequence[str]) -> str | None:
@@ -40,6 +54,22 @@ def letter_of(response: str, options: Sequence[str]) -> str | None:
 
 def _within(letters: Sequence[str], options: Sequence[str]) -> str | None:
     return next((each.upper() for each in letters if each.upper() in LETTERS[: len(options)]), None)
+
+
+def _stated(response: str) -> str | None:
+    """What follows the last "the answer is", to the end of its line."""
+    _, *after = _ANSWER_IS.split(response)
+    lines = after[-1].strip().splitlines() if after else []
+    return (lines[0].strip(" *$") or None) if lines else None
+
+
+def _plain(answer: str) -> str:
+    text = normalise(answer).replace("'", "").replace('"', "")
+    text = re.sub(r"\s*,\s*", ",", text).strip("[](){}")
+    try:
+        return f"{float(text):g}"
+    except ValueError:
+        return text
 
 
 def _verdict(response: str, item: Item) -> Verdict:

@@ -41,8 +41,8 @@ def open_copies(url: str, training: StoreConfig, environ: Mapping[str, str] = os
     Raises:
         ConfigError: credentials are missing, or the place is one that training can read.
     """
-    ours, theirs = training.url.rstrip("/"), url.rstrip("/")
-    if f"{theirs}/".startswith(f"{ours}/") or f"{ours}/".startswith(f"{theirs}/"):
+    ours, theirs = _place(training.url), _place(url)
+    if theirs.startswith(ours) or ours.startswith(theirs):
         raise ConfigError(
             f"evaluation.benchmark_store is {url!r}, which training can read, as store.url is {training.url!r}. "
             "Name another folder or bucket."
@@ -125,6 +125,7 @@ def from_hub(benchmark: Benchmark, mirror: Path | None = None) -> list[Row]:
         raise ConfigError(
             f"the benchmark {benchmark.name} needs the package datasets: pip install 'spice-platform[hub]'"
         ) from error
+    datasets.disable_progress_bars()
     where = benchmark.hub_id if mirror is None else str(mirror / benchmark.hub_id)
     if mirror is not None and not Path(where).is_dir():
         raise ConfigError(f"{mirror} holds no folder {benchmark.hub_id}, where a copy of that repository should lie")
@@ -154,6 +155,12 @@ def _require_columns(benchmark: Benchmark, found: Sequence[str], where: str) -> 
             f"{where} has no column {', '.join(missing)}, but {', '.join(found) or 'none'}: it is not the data set "
             f"that {benchmark.name} was described from. Take {benchmark.hub_id} at revision {benchmark.revision}."
         )
+
+
+def _place(url: str) -> str:
+    """A folder or address that ends in a slash, so that what lies in it begins with it."""
+    path = url.removeprefix("file://")
+    return f"{url if '://' in path else Path(path).resolve()}".rstrip("/") + "/"
 
 
 def _first_line(error: Exception) -> str:

@@ -12,7 +12,7 @@ from spice.config import EvaluationConfig, StoreConfig
 from spice.errors import ConfigError, CorpusError, IntegrityError
 from spice.evaluation import benchmark_suite, benchmarks, rows, suites
 from spice.evaluation.benchmarks import BENCHMARKS, Benchmark
-from spice.evaluation.extraction import letter_of
+from spice.evaluation.extraction import grade_exact, letter_of
 from spice.store import open_store
 from spice.store.base import ObjectStore
 
@@ -143,6 +143,8 @@ def test_benchmarks_have_credentials_of_their_own(tmp_path: Path) -> None:
     folder = StoreConfig(url=str(tmp_path / "store"))
     with pytest.raises(ConfigError, match="which training can read"):
         rows.open_copies(str(tmp_path / "store" / "benchmarks"), folder, {})
+    with pytest.raises(ConfigError, match="which training can read"):
+        rows.open_copies("./copies/../store/x", StoreConfig(url="store"), {})
     rows.open_copies(str(tmp_path / "store-of-benchmarks"), folder, {})
 
 
@@ -204,6 +206,28 @@ def test_a_row_that_is_not_as_described_is_named(name: str, change: dict[str, An
 )
 def test_the_letter_that_a_response_settles_on(response: str, letter: str | None) -> None:
     assert letter_of(response, TEN) == letter
+
+
+@pytest.mark.parametrize(
+    ("gold", "response", "right"),
+    [
+        ("(B)", "\\boxed{B}", True),
+        ("a", "Ok. The answer is: (A)", True),
+        ("2,3,4", "The final answer is: 2, 3, 4.", True),
+        ("25.0", "The answer is: **25**\nHere is why.", True),
+        ("yes", "The answer is no. Wait, the answer is Yes.", True),
+        ("it's", "\\boxed{its}", True),
+        ("unknown", "\\boxed{\\text{Unknown}}", True),
+        ("2,3,4", "\\boxed{2,3,5}", False),
+        ("25", "\\boxed{26}", False),
+        ("nan", "", False),
+        ("yes", "yes", False),
+    ],
+)
+def test_short_answers_must_be_the_same(gold: str, response: str, right: bool) -> None:
+    (item,) = benchmark_suite.build_suite(BY_NAME["bbeh"], [{"input": "Q?", "target": gold}], 0, 7).items
+    (verdict,) = grade_exact([(response, item)])
+    assert verdict.correct is right
 
 
 def test_a_letter_beyond_the_options_is_none() -> None:

@@ -184,7 +184,7 @@ def test_the_table_states_n_rates_interval_p_and_verdict() -> None:
     text = capture.get()
     difference = made["suites"][cloze.name]["difference"]
     for expected in (
-        "cloze [bold]", "40", "0.200 [0.105, 0.348]", "0.500 [0.352, 0.648]", "< 0.001", "better",
+        "cloze [bold]", "40", "0.200 [0.105, 0.348]", "0.500 [0.352, 0.648]", "0.031", "better",
         f"+0.300 [{difference['low']:+.3f}, {difference['high']:+.3f}]",
         "1 of 36 items stand in training text (4 too short to look for), such as cloze [bold] cloze-3 in segment-7.",
     ):  # fmt: skip
