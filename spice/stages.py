@@ -18,8 +18,9 @@ from typing import TYPE_CHECKING, Any
 
 from spice.config import Config
 from spice.corpus import dataset
-from spice.corpus.ingest import IngestReport
+from spice.corpus.ingest import IngestReport, count_files
 from spice.corpus.ingest import ingest as ingest_documents
+from spice.corpus.sources.open import open_sources
 from spice.errors import ConfigError, IntegrityError, NotFoundError
 from spice.models.catalog import checkpoint_folder, locate
 from spice.models.tokenizer import token_counter
@@ -57,13 +58,28 @@ class DriftChecked:
 
 
 def ingest(
-    paths: Sequence[Path], name: str, config: Config, *, strict: bool = False, progress: Progress
+    documents: Sequence[str | Path],
+    name: str,
+    config: Config,
+    *,
+    strict: bool = False,
+    verify: bool = False,
+    progress: Progress,
 ) -> IngestReport:
-    """Write the dataset version `datasets/<name>/<digest>`, from now on the latest; see `spice.corpus.ingest`."""
+    """Write the dataset version `datasets/<name>/<digest>`, from now on the latest; see `spice.corpus.ingest`.
+
+    Args:
+        documents: folders, files and other sources, see `spice.corpus.sources.open`.
+        name: of the dataset.
+        config: sections `corpus`, `model` (whose tokens are counted) and `store`.
+        strict: fail at an unreadable file.
+        verify: look at the bytes of every file, even where its source says that it did not change.
+        progress: told after each file.
+    """
     store = open_store(config.store)
     tokenizer = locate(config.model, store)
     report = ingest_documents(
-        paths,
+        open_sources(documents, config.corpus, config.store),
         name,
         store,
         config.corpus,
@@ -72,6 +88,8 @@ def ingest(
         strict=strict,
         progress=progress,
         tokenizer=tokenizer,
+        verify=verify,
+        total=sum(count_files(Path(spec)) for spec in documents),
     )
     prefix, _, digest = report.ref.rpartition("/")
     artifacts.tag(store, prefix, LATEST, digest)

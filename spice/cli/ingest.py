@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 _LISTED = 20
 _ROWS = (
-    ("files read", "files_read"),
+    ("files", "files_read"),
     ("files skipped", "files_skipped"),
     ("entries passed over (hidden, links)", "files_passed_over"),
     ("documents found", "documents"),
@@ -39,10 +39,19 @@ _ROWS = (
 
 
 def ingest(
-    paths: Annotated[list[Path], typer.Argument(metavar="PATH...", help="Folders and files.")],
+    documents: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="DOCS...",
+            help="Folders, files, s3://bucket/prefix, https://host/page, urls:FILE, hf://owner/name/split.",
+        ),
+    ],
     name: Annotated[
         str | None, typer.Option("--name", help="Name of the dataset; the first folder's by default.")
     ] = None,
+    verify: Annotated[
+        bool, typer.Option("--verify", help="Look at the bytes of every file, also of those that seem unchanged.")
+    ] = False,
     strict: Annotated[bool, typer.Option("--strict", help="Fail at the first unreadable file.")] = False,
     preset: PresetOption = DEFAULT_PRESET,
     file: FileOption = None,
@@ -50,15 +59,23 @@ def ingest(
     store: StoreOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Read text, Markdown, HTML, PDF, JSONL and Parquet into an immutable dataset version.
+    """Read documents of many formats into an immutable dataset version.
 
+    Files that are known from an earlier ingest are not read again; the version is the same as if they were.
     Unreadable files are left out and listed; the version itself names everything that was left out, with the reason.
     """
     from spice import stages
 
     config = load_config(preset, file, sets, store)
     with reporter(as_json) as progress:
-        report = stages.ingest(paths, name or dataset_name(paths[0]), config, strict=strict, progress=progress)
+        report = stages.ingest(
+            documents,
+            name or dataset_name(Path(documents[0])),
+            config,
+            strict=strict,
+            verify=verify,
+            progress=progress,
+        )
     emit(report, summary(report), as_json)
 
 
@@ -73,6 +90,9 @@ def summary(report: IngestReport) -> RenderableType:
     counts.add_column("number", justify="right")
     for label, key in _ROWS:
         counts.add_row(label, f"{report.counts.get(key, 0):,}")
+    for step, count in report.filtered.items():
+        counts.add_row(f"left out by the filter {step}", f"{count:,}")
+    counts.add_row("files known from before", f"{report.reused:,}")
     splits = Table(box=None, padding=(0, 2, 0, 0))
     for heading in ("", "documents", "segments", "tokens"):
         splits.add_column(heading, justify="right" if heading else "left")

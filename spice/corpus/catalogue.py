@@ -10,6 +10,7 @@ import sqlite3
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from types import TracebackType
 
 from spice.corpus.pack import Pack
 from spice.corpus.reading import file_key, place_key
@@ -50,8 +51,12 @@ class Catalogue:
         self._database.executescript("PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF;" + _SCHEMA)
         self._database.execute("BEGIN")
 
-    def close(self) -> None:
-        """Close the database."""
+    def __enter__(self) -> Catalogue:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self._database.close()
 
     def add_pack(self, ref: str, pack: Pack) -> None:

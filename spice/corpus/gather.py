@@ -73,18 +73,19 @@ class Gatherer:
             CorpusError: a file cannot be read and `strict` is set, or two files have the same name.
         """
         self._learn()
+        seen = 0
         for item in items:
             if isinstance(item, LeftOut):
                 self._pass_over(item)
-            elif not self._reuse(item, None if not self._verify else b""):
+            elif self._verify or not self._reuse(item, None):
                 self._read(item)
-            progress(self._gathered.read + self._gathered.reused, total, "read")
+            if not isinstance(item, LeftOut) and item.start == 0:  # a run of rows is a part of its file
+                seen += 1
+            progress(max(0, seen - len(self._batch)), max(seen, total) if total else 0, "read")
         self._send()
         while self._waiting:
             self._store(self._waiting.popleft().result())
-            progress(self._gathered.read + self._gathered.reused, total, "read")
-        done = self._gathered.read + self._gathered.reused
-        progress(done, done, "read")
+        progress(seen, seen, "read")
         return self._gathered
 
     def _learn(self) -> None:
@@ -104,7 +105,7 @@ class Gatherer:
     def _read(self, item: SourceItem) -> None:
         """Put a file into the next batch, unless its bytes are known under another name or date."""
         try:
-            local = fetch(item, self._folder, self._config.max_file_bytes)
+            local = fetch(item, self._folder, self._config.sources.fetch_bytes)
         except UnreadableError as error:
             self._pass_over(LeftOut(item.name, "read", error.reason, error.detail))
             return

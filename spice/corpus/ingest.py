@@ -22,7 +22,7 @@ import os
 import re
 import shutil
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,11 +31,14 @@ from spice import __version__
 from spice.config import CorpusConfig
 from spice.corpus.catalogue import Catalogue
 from spice.corpus.compare import compare
-from spice.corpus.files import walk
+from spice.corpus.filters.steps import FILTERS
 from spice.corpus.gather import Gathered, Gatherer
 from spice.corpus.packs import Packs, fingerprint
+from spice.corpus.parsing import Parser
+from spice.corpus.reading import Reader
 from spice.corpus.segment import CountTokens
-from spice.corpus.source import LeftOut, SourceItem
+from spice.corpus.source import Source, SourceItem
+from spice.corpus.sources.local import LocalSource
 from spice.corpus.workers import InProcess, Pool, Readers
 from spice.corpus.workplace import workplace
 from spice.corpus.write import Written, write
@@ -64,6 +67,8 @@ class IngestReport:
     quarantined: list[tuple[str, str]]
     """Documents that speak to a model, the first hundred: source and reason."""
     warnings: list[str]
+    filtered: dict[str, int]
+    """Documents that each quality filter left out."""
     read: int = 0
     """Files that were read."""
     reused: int = 0
@@ -109,7 +114,7 @@ class Job:
 
 
 def ingest(
-    paths: Sequence[Path],
+    documents: Sequence[Path] | Source,
     name: str,
     store: ObjectStore,
     config: CorpusConfig,
@@ -121,21 +126,23 @@ def ingest(
     tokenizer: Path | None = None,
     erased: frozenset[bytes] = frozenset(),
     verify: bool = False,
+    total: int = 0,
 ) -> IngestReport:
     """Read documents and write a dataset version `datasets/<name>/<digest>`.
 
     Args:
-        paths: folders and files.
+        documents: folders and files, or another source.
         name: see `Job`, as for the other fields of it.
         store: where the version goes.
         config: limits and thresholds.
         tokenizer_id: recorded in the manifest.
         count_tokens: tokens of each given text.
         strict: fail at an unreadable file instead of leaving it out.
-        progress: called with steps done, steps in all, and what is being done.
+        progress: called with steps done, steps in all (0 if nobody knows), and what is being done.
         tokenizer: folder of the tokenizer.
         erased: digests of documents that must not come back.
-        verify: look at the bytes of every file, even where its date and size say that it did not change.
+        verify: look at the bytes of every file, even where its source says that it did not change.
+        total: about how many files a source other than folders has, if somebody knows.
 
     Raises:
         CorpusError: nothing to read, nothing left to train on, a bad name, or, if `strict`, an unreadable file.
@@ -145,42 +152,54 @@ def ingest(
     tell = progress or _silent
     with workplace(store.url, name) as folder:
         packs = Packs(store, name, job.made_with, folder / "packs")
-        catalogue = Catalogue(folder / "catalogue.sqlite")
-        gathered = gather(job, paths, catalogue, packs, folder, strict, verify, tell)
-        return finish(job, catalogue, packs, folder, gathered, tell)
+        with Catalogue(folder / "catalogue.sqlite") as catalogue:
+            gathered = gather(job, documents, catalogue, packs, folder, strict, verify, tell, total)
+            return finish(job, catalogue, packs, folder, gathered, tell)
 
 
 def gather(
     job: Job,
-    paths: Sequence[Path],
+    documents: Sequence[Path] | Source,
     catalogue: Catalogue,
     packs: Packs,
     folder: Path,
     strict: bool,
     verify: bool,
     progress: Progress,
+    total: int = 0,
     takes: Callable[[str], bool] = lambda _name: True,
 ) -> Gathered:
-    """Give every file under `paths` whose name `takes` accepts an entry in the catalogue, reading what is new."""
-    items, total = _items(paths, job.config)
-    chosen = (item for item in items if takes(item.name if isinstance(item, SourceItem) else item.source))
+    """Give every file whose name `takes` accepts an entry in the catalogue, reading what is new."""
+    if isinstance(documents, Sequence):
+        source: Source = LocalSource(documents, job.config)
+        total = sum(map(count_files, documents))
+    else:
+        source = documents
+    items = (one for one in source.items() if takes(one.name if isinstance(one, SourceItem) else one.source))
     processes = job.config.workers or len(os.sched_getaffinity(0))
     with ExitStack() as stack:
         readers: Readers
         if job.tokenizer is None or processes == 1 or 0 < total <= _FEW_FILES:
-            readers = InProcess(job.config, job.erased, job.count_tokens, packs.new_folder)
+            parser = stack.enter_context(Parser(job.config))
+            readers = InProcess(Reader(parser, job.config, job.erased, job.count_tokens), packs.new_folder)
             ahead = 0
         else:
             pool = Pool(processes, job.config, job.erased, job.tokenizer, packs.new_folder)
             readers, ahead = stack.enter_context(pool), 2 * processes
         gatherer = Gatherer(catalogue, packs, readers, job.config, folder / "fetched", ahead, verify, strict)
-        return gatherer.gather(chosen, total, progress)
+        return gatherer.gather(items, total, progress)
 
 
 def finish(
     job: Job, catalogue: Catalogue, packs: Packs, folder: Path, gathered: Gathered, progress: Progress
 ) -> IngestReport:
     """Compare what the catalogue lists, and write the version."""
+    if not len(catalogue):
+        passed = sum(1 for _ in catalogue.passed_over())
+        raise CorpusError(
+            f"There is no file to read in the given places ({passed} entries were passed over: hidden, links, special "
+            "or unreadable). Name a folder or a file with documents."
+        )
     outcome = compare(catalogue, packs, job.config, folder / "compare", progress)
     version = folder / "version"
     shutil.rmtree(version, ignore_errors=True)
@@ -206,23 +225,24 @@ def finish(
     ref = artifacts.write(job.store, f"datasets/{job.name}", written.files, fields)
     packs.note_used(catalogue.used_packs())
     progress(1, 1, "store")
+    filtered = Counter[str]()
+    for (step, _), count in written.steps.items():
+        filtered[step] += count if step in FILTERS or step == "language" else 0
     return IngestReport(
-        ref, dict(written.counts), written.skipped, written.quarantined, warnings, gathered.read, gathered.reused
+        ref,
+        dict(written.counts),
+        written.skipped,
+        written.quarantined,
+        warnings,
+        {step: count for step, count in filtered.items() if count},
+        gathered.read,
+        gathered.reused,
     )
 
 
-def _items(paths: Sequence[Path], config: CorpusConfig) -> tuple[Iterator[SourceItem | LeftOut], int]:
-    """The files under some paths and how many they are, 0 if nobody knows."""
-    found = walk(paths, config)
-
-    def items() -> Iterator[SourceItem | LeftOut]:
-        yield from found.left_out
-        for file in found.files:
-            info = file.path.stat()
-            version = f"{info.st_size}:{info.st_mtime_ns}:{info.st_ino}"
-            yield SourceItem(file.source, str(file.path), file.size, version, file.path)
-
-    return items(), len(found.files)
+def count_files(path: Path) -> int:
+    """About how many files there are, to tell how long it will take."""
+    return sum(len(files) for _, _, files in os.walk(path)) if path.is_dir() else int(path.exists())
 
 
 def _check(written: Written, config: CorpusConfig) -> list[str]:

@@ -9,7 +9,7 @@ change is never read again. Names are not part of it: a file may move.
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from functools import cached_property, lru_cache
@@ -102,13 +102,51 @@ def _schema(row: type[FileRow] | type[DocumentRow] | type[SegmentRow]) -> pa.Sch
 FILES_SCHEMA, DOCUMENTS_SCHEMA, SEGMENTS_SCHEMA = _schema(FileRow), _schema(DocumentRow), _schema(SegmentRow)
 
 
-def write_rows(path: Path, schema: pa.Schema, rows: Sequence[FileRow | DocumentRow | SegmentRow]) -> None:
-    """Write one table of a pack, in batches of about a megabyte, so that one row can be read without the others."""
-    options = pa.ipc.IpcWriteOptions(compression="zstd", use_threads=False)
-    with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, schema, options=options) as writer:
-        for chunk in _chunks(rows):
-            columns = [pa.array([getattr(row, field.name) for row in chunk], field.type) for field in schema]
-            writer.write_batch(pa.record_batch(columns, schema=schema))
+class PackWriter:
+    """Writes a pack into a folder as its rows come; only the last megabyte is held.
+
+    Args:
+        folder: exists and is empty.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.files = _TableWriter(folder / FILES, FILES_SCHEMA)
+        self.documents = _TableWriter(folder / DOCUMENTS, DOCUMENTS_SCHEMA)
+        self.segments = _TableWriter(folder / SEGMENTS, SEGMENTS_SCHEMA)
+
+    def close(self) -> None:
+        """Complete the tables."""
+        for table in (self.files, self.documents, self.segments):
+            table.close()
+
+
+class _TableWriter:
+    """One table, in batches small enough that one row can be read without the others."""
+
+    def __init__(self, path: Path, schema: pa.Schema) -> None:
+        self._schema = schema
+        self._rows: list[FileRow | DocumentRow | SegmentRow] = []
+        self._size = 0
+        self._sink = pa.OSFile(str(path), "wb")
+        options = pa.ipc.IpcWriteOptions(compression="zstd", use_threads=False)
+        self._writer = pa.ipc.new_file(self._sink, schema, options=options)
+
+    def add(self, row: FileRow | DocumentRow | SegmentRow) -> None:
+        self._rows.append(row)
+        self._size += len(row.text) if isinstance(row, SegmentRow) else 0
+        if len(self._rows) >= _BATCH_ROWS or self._size >= _BATCH_CHARS:
+            self._flush()
+
+    def close(self) -> None:
+        self._flush()
+        self._writer.close()
+        self._sink.close()
+
+    def _flush(self) -> None:
+        if self._rows:
+            columns = [pa.array([getattr(row, field.name) for row in self._rows], field.type) for field in self._schema]
+            self._writer.write_batch(pa.record_batch(columns, schema=self._schema))
+        self._rows, self._size = [], 0
 
 
 class Pack:
@@ -194,14 +232,3 @@ class Pack:
             raise IntegrityError(
                 f"{self._folder / name} is no table of a pack: {error}. Remove it and ingest again."
             ) from error
-
-
-def _chunks(rows: Sequence[Any]) -> Iterator[Sequence[Any]]:
-    begin = size = 0
-    for place, row in enumerate(rows):
-        size += len(row.text) if isinstance(row, SegmentRow) else 0
-        if place + 1 - begin >= _BATCH_ROWS or size >= _BATCH_CHARS:
-            yield rows[begin : place + 1]
-            begin, size = place + 1, 0
-    if begin < len(rows):
-        yield rows[begin:]

@@ -3,66 +3,82 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence, Set
-from dataclasses import replace
+from collections.abc import Iterator, Sequence, Set
+from dataclasses import dataclass, replace
+from itertools import groupby
 from pathlib import Path, PurePosixPath
+from typing import Protocol
 
 from spice.config import CorpusConfig
 from spice.corpus.document import Document, UnreadableError
-from spice.corpus.files import Found
-from spice.corpus.formats import read
-from spice.corpus.pack import (
-    DOCUMENTS,
-    DOCUMENTS_SCHEMA,
-    FILES,
-    FILES_SCHEMA,
-    SEGMENTS,
-    SEGMENTS_SCHEMA,
-    DocumentRow,
-    FileRow,
-    SegmentRow,
-    write_rows,
-)
+from spice.corpus.pack import FileRow, PackWriter, SegmentRow
 from spice.corpus.prepare import ERASED, Prepared, prepare, unreadable
 from spice.corpus.segment import CountTokens, segment
 from spice.corpus.source import LeftOut, SourceItem
 
 _DIGEST_BYTES = 1 << 20
+_TOGETHER_CHARS = 4_000_000
+_TOGETHER_DOCUMENTS = 4096
 
 
-def read_batch(
-    items: Sequence[SourceItem], config: CorpusConfig, erased: Set[bytes], count_tokens: CountTokens, folder: Path
-) -> None:
-    """Write the pack of some files into a folder.
+class Parser(Protocol):
+    """The part of `spice.corpus.parsing.Parser` that is used here."""
 
-    Args:
-        items: local ones; the rows of `files` are in their order.
+    def parse_batch(self, items: Sequence[SourceItem]) -> Iterator[tuple[int, Document | LeftOut]]:
+        """Documents, and what cannot be read, each with the index of its item, in the order of the items."""
+        ...
+
+
+@dataclass(frozen=True)
+class Reader:
+    """Turns files into packs.
+
+    Attributes:
+        parser: reads the formats.
         config: everything that shapes a document.
         erased: see `spice.corpus.prepare.prepare`.
         count_tokens: tokens of each given text.
-        folder: exists and is empty.
     """
-    files: list[FileRow] = []
-    found: list[tuple[Prepared, Document | None]] = []
-    digests = [item_sha256(item) for item in items]
-    for item, sha256, parsed in zip(items, digests, parse_batch(items, config), strict=True):
-        rows = [_prepared(each, item.name, config, erased) for each in parsed]
-        rows = rows or [(Prepared(unreadable(LeftOut(item.name, "read", "no documents in it"), item.name)), None)]
-        reusable = sha256 != b"" and not any(one.row.stage in {"read", ERASED} for one, _ in rows)
-        files.append(FileRow(file_key(item, sha256), place_key(item), item.size or 0, len(rows), reusable))
-        found += rows
-    documents, segments = _cut(found, config, count_tokens)
-    write_rows(folder / FILES, FILES_SCHEMA, files)
-    write_rows(folder / DOCUMENTS, DOCUMENTS_SCHEMA, documents)
-    write_rows(folder / SEGMENTS, SEGMENTS_SCHEMA, segments)
+
+    parser: Parser
+    config: CorpusConfig
+    erased: Set[bytes]
+    count_tokens: CountTokens
+
+    def read(self, items: Sequence[SourceItem], folder: Path) -> None:
+        """Write the pack of some files into a folder.
+
+        Args:
+            items: local ones; the rows of `files` are in their order.
+            folder: exists and is empty.
+        """
+        digests = [item_sha256(item) for item in items]
+        writer = PackWriter(folder)
+        waiting = _Waiting(writer, self.config, self.count_tokens)
+        for index, results in groupby(self.parser.parse_batch(items), key=lambda pair: pair[0]):
+            item, count, reusable = items[index], 0, digests[index] != b""
+            for _, result in results:
+                prepared = self._prepared(result, item.name)
+                count += 1
+                # What could not be read now may be read another time; what was erased, when the decision is withdrawn.
+                reusable = reusable and prepared.row.stage not in {"read", ERASED}
+                waiting.add(prepared, result)
+            writer.files.add(FileRow(file_key(item, digests[index]), place_key(item), item.size or 0, count, reusable))
+        waiting.flush()
+        writer.close()
+
+    def _prepared(self, result: Document | LeftOut, name: str) -> Prepared:
+        if isinstance(result, LeftOut):
+            return Prepared(unreadable(result, name))
+        return prepare(result, name, self.config, self.erased)
 
 
 def write_unread(item: SourceItem, reason: str, folder: Path) -> None:
     """Write the pack of one file that no process survives."""
-    row = unreadable(LeftOut(item.name, "read", reason), item.name)
-    write_rows(folder / FILES, FILES_SCHEMA, [FileRow(b"", b"", item.size or 0, 1, False)])
-    write_rows(folder / DOCUMENTS, DOCUMENTS_SCHEMA, [row])
-    write_rows(folder / SEGMENTS, SEGMENTS_SCHEMA, [])
+    writer = PackWriter(folder)
+    writer.files.add(FileRow(b"", b"", item.size or 0, 1, reusable=False))
+    writer.documents.add(unreadable(LeftOut(item.name, "read", reason), item.name))
+    writer.close()
 
 
 def file_key(item: SourceItem, sha256: bytes) -> bytes:
@@ -92,48 +108,35 @@ def item_sha256(item: SourceItem) -> bytes:
     return digest.digest()
 
 
-def parse_batch(items: Sequence[SourceItem], config: CorpusConfig) -> list[list[Document | LeftOut]]:
-    """The documents of each file."""
-    return [_parsed(item, config) for item in items]
+class _Waiting:
+    """Documents that wait to be cut together, because tokenizers are quick on batches."""
 
+    def __init__(self, writer: PackWriter, config: CorpusConfig, count_tokens: CountTokens) -> None:
+        self._writer, self._config, self._count = writer, config, count_tokens
+        self._documents: list[tuple[Prepared, Document | LeftOut]] = []
+        self._size = 0
 
-def _parsed(item: SourceItem, config: CorpusConfig) -> list[Document | LeftOut]:
-    assert item.path is not None, "files are local when they are read"
-    try:
-        found = read(Found(item.path, item.name, item.size or 0), config)
-        return [replace(document, source=item.name, format=PurePosixPath(item.name).suffix[1:]) for document in found]
-    except UnreadableError as error:
-        return [LeftOut(item.name, "read", error.reason, error.detail)]
+    def add(self, prepared: Prepared, result: Document | LeftOut) -> None:
+        self._documents.append((prepared, result))
+        self._size += len(prepared.raw or "")
+        if self._size >= _TOGETHER_CHARS or len(self._documents) >= _TOGETHER_DOCUMENTS:
+            self.flush()
 
-
-def _prepared(
-    parsed: Document | LeftOut, name: str, config: CorpusConfig, erased: Set[bytes]
-) -> tuple[Prepared, Document | None]:
-    if isinstance(parsed, LeftOut):
-        return Prepared(unreadable(parsed, name)), None
-    return prepare(parsed, name, config, erased), parsed
-
-
-def _cut(
-    found: Sequence[tuple[Prepared, Document | None]], config: CorpusConfig, count_tokens: CountTokens
-) -> tuple[list[DocumentRow], list[SegmentRow]]:
-    """Cut all texts together, because tokenizers are quick on batches."""
-    texts = [one.raw for one, _ in found if one.raw is not None]
-    cut = iter(segment(texts, config.segment_tokens, config.max_line_chars, count_tokens))
-    documents, segments = [], []
-    for one, document in found:
-        if one.raw is None or document is None:
-            documents.append(one.row)
-            continue
-        pieces = next(cut)
-        # The positions count the characters of the text as it was read, before any line was taken out.
-        ranges = document.positions.locate(document.text, [(piece.start, piece.end) for piece in pieces])
-        documents.append(replace(one.row, segments=len(pieces)))
-        segments += [
-            SegmentRow(start, end, hashlib.sha256(piece.text.encode()).hexdigest(), piece.text, piece.tokens)
-            for piece, (start, end) in zip(pieces, ranges, strict=True)
-        ]
-    return documents, segments
+    def flush(self) -> None:
+        texts = [one.raw for one, _ in self._documents if one.raw is not None]
+        cut = iter(segment(texts, self._config.segment_tokens, self._config.max_line_chars, self._count))
+        for one, document in self._documents:
+            if one.raw is None or isinstance(document, LeftOut):
+                self._writer.documents.add(one.row)
+                continue
+            pieces = next(cut)
+            # Positions count the characters of the text as it was read, before any line was taken out.
+            ranges = document.positions.locate(document.text, [(piece.start, piece.end) for piece in pieces])
+            self._writer.documents.add(replace(one.row, segments=len(pieces)))
+            for piece, (start, end) in zip(pieces, ranges, strict=True):
+                sha256 = hashlib.sha256(piece.text.encode()).hexdigest()
+                self._writer.segments.add(SegmentRow(start, end, sha256, piece.text, piece.tokens))
+        self._documents, self._size = [], 0
 
 
 def _key(*parts: str) -> bytes:

@@ -13,7 +13,8 @@ import sys
 from pathlib import Path
 
 from spice.config import CorpusConfig
-from spice.corpus.reading import read_batch
+from spice.corpus.parsing import Parser
+from spice.corpus.reading import Reader
 from spice.corpus.source import SourceItem
 from spice.errors import SpiceError
 from spice.models.tokenizer import token_counter
@@ -28,15 +29,17 @@ def main() -> None:
     config = CorpusConfig.model_validate(settings["config"])
     erased = frozenset(bytes.fromhex(one) for one in settings["erased"])
     count_tokens = token_counter(Path(settings["tokenizer"]))
-    for line in sys.stdin:
-        batch = json.loads(line)
-        items = [SourceItem.from_json(item) for item in batch["items"]]
-        problem = ""
-        try:
-            read_batch(items, config, erased, count_tokens, Path(batch["folder"]))
-        except (SpiceError, OSError) as error:
-            problem = str(error)
-        print(json.dumps({"problem": problem}), file=answers, flush=True)
+    with Parser(config) as parser:
+        reader = Reader(parser, config, erased, count_tokens)
+        for line in sys.stdin:
+            batch = json.loads(line)
+            items = [SourceItem.from_json(item) for item in batch["items"]]
+            problem = ""
+            try:
+                reader.read(items, Path(batch["folder"]))
+            except (SpiceError, OSError) as error:
+                problem = str(error)
+            print(json.dumps({"problem": problem}), file=answers, flush=True)
 
 
 if __name__ == "__main__":

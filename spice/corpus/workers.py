@@ -19,8 +19,7 @@ from types import TracebackType
 from typing import Any, Protocol
 
 from spice.config import CorpusConfig
-from spice.corpus.reading import read_batch, write_unread
-from spice.corpus.segment import CountTokens
+from spice.corpus.reading import Reader, write_unread
 from spice.corpus.source import SourceItem
 from spice.errors import CorpusError
 
@@ -40,16 +39,14 @@ class Readers(Protocol):
 class InProcess:
     """Reads batches at once, in this process."""
 
-    def __init__(
-        self, config: CorpusConfig, erased: frozenset[bytes], count_tokens: CountTokens, new_folder: NewFolder
-    ) -> None:
-        self._config, self._erased, self._count, self._new_folder = config, erased, count_tokens, new_folder
+    def __init__(self, reader: Reader, new_folder: NewFolder) -> None:
+        self._reader, self._new_folder = reader, new_folder
 
     def submit(self, items: Sequence[SourceItem]) -> Future[Result]:
         """Read a batch now."""
         future: Future[Result] = Future()
         folder = self._new_folder()
-        read_batch(items, self._config, self._erased, self._count, folder)
+        self._reader.read(items, folder)
         future.set_result([(folder, list(items))])
         return future
 
@@ -128,7 +125,7 @@ class _Died(Exception):
 
 class _Process:
     def __init__(self, settings: str) -> None:
-        command = [sys.executable, "-m", "spice.corpus.worker"]
+        command = [sys.executable, "-P", "-m", "spice.corpus.worker"]
         # One process per core: more threads in each would only wait for each other.
         threads = {"TOKENIZERS_PARALLELISM": "false", "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
         self._process = subprocess.Popen(

@@ -20,7 +20,10 @@ from spice.store import open_store
 
 @pytest.fixture
 def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Any]:
-    def stage(paths: Sequence[Path], name: str, config: Config, *, strict: bool, progress: Any) -> IngestReport:
+    def stage(
+        documents: Sequence[str], name: str, config: Config, *, strict: bool, verify: bool, progress: Any
+    ) -> IngestReport:
+        paths = [Path(document) for document in documents]
         store = open_store(config.store)
         return ingest_documents(
             paths, name, store, config.corpus, "words", lambda t: [len(x.split()) for x in t], strict, progress

@@ -12,8 +12,8 @@ import pytest
 from spice.config import CorpusConfig
 from spice.corpus import dataset
 from spice.corpus.clean import clean
-from spice.corpus.split import is_held_out
 from spice.corpus.ingest import IngestReport, ingest
+from spice.corpus.split import is_held_out
 from spice.errors import CorpusError, NotFoundError
 from spice.store import ObjectStore, artifacts
 
