@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -69,21 +70,34 @@ def _one_thread() -> None:
     torch.set_num_threads(1)
 
 
-@pytest.fixture(scope="session")
-def policy_folder(tiny_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The tiny model's shape with random weights, large enough that each token depends on all before it."""
-    model = load_model(tiny_folder, "float32")
+def _random_model(tiny_folder: Path, folder: Path, tied: bool, scale: float) -> Path:
+    """The tiny model's shape with random weights of the standard deviation `scale`."""
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    config = AutoConfig.from_pretrained(tiny_folder, tie_word_embeddings=tied)
+    model = AutoModelForCausalLM.from_config(config)
     noise = torch.Generator().manual_seed(0)
     with torch.no_grad():
         for parameter in model.parameters():
             if parameter.ndim > 1:
-                parameter.copy_(0.2 * torch.randn(parameter.shape, generator=noise))
+                parameter.copy_(scale * torch.randn(parameter.shape, generator=noise))
             else:
                 parameter.fill_(1.0)
-    folder = tmp_path_factory.mktemp("policy")
     model.save_pretrained(folder)
     load_tokenizer(tiny_folder).save_pretrained(folder)
     return folder
+
+
+@pytest.fixture(scope="session")
+def policy_folder(tiny_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Weights large enough that each token depends on all before it."""
+    return _random_model(tiny_folder, tmp_path_factory.mktemp("policy"), False, 0.2)
+
+
+@pytest.fixture(scope="session", params=["untied", "tied"])
+def calm_folder(request: pytest.FixtureRequest, tiny_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Weights of the size that trained ones have, so that rounding to bfloat16 matters no more than it does there."""
+    return _random_model(tiny_folder, tmp_path_factory.mktemp(request.param), request.param == "tied", 0.06)
 
 
 def _reference(folder: Path) -> Reference:
@@ -109,19 +123,45 @@ def updated(policy_folder: Path) -> Reference:
     return after
 
 
-def _transformers(folder: Path, batch_tokens: int) -> Engine:
-    return TransformersEngine(load_model(folder, "float32"), load_tokenizer(folder), batch_tokens)
+def _transformers(folder: Path, dtype: str, batch_tokens: int) -> Engine:
+    return TransformersEngine(load_model(folder, dtype), load_tokenizer(folder), batch_tokens)
 
 
-ENGINES: dict[str, Callable[[Path, int], Engine]] = {"transformers": _transformers}
+@cache
+def _opened_vllm(folder: Path, dtype: str, sequences: int) -> Engine:
+    from spice.config import ModelConfig, RolloutConfig
+    from spice.rollout.open import open_engine
+
+    rollout = RolloutConfig(engine="vllm", max_sequences=sequences, cache_bytes=2**26)
+    return open_engine(folder, ModelConfig(dtype=dtype, device="cpu"), rollout)
 
 
-@pytest.fixture(params=ENGINES)
-def make_engine(request: pytest.FixtureRequest, policy_folder: Path) -> Callable[..., Engine]:
+def _vllm(folder: Path, dtype: str, batch_tokens: int) -> Engine:
+    """`batch_tokens` becomes a number of sequences. Opening takes seconds, so engines are kept, and put back."""
+    engine = _opened_vllm(folder, dtype, max(1, min(256, batch_tokens // 50)))
+    engine.update_weights(dict(load_model(folder, dtype).named_parameters()))
+    return engine
+
+
+ENGINES: dict[str, Callable[[Path, str, int], Engine]] = {"transformers": _transformers, "vllm": _vllm}
+
+
+@pytest.fixture(params=["transformers", pytest.param("vllm", marks=pytest.mark.engines)])
+def open_engine(request: pytest.FixtureRequest) -> Callable[..., Engine]:
+    """Open an engine: `open_engine(folder, dtype, batch_tokens)`, the latter being how much is in flight at once."""
+
+    def opened(folder: Path, dtype: str = "float32", batch_tokens: int = LARGEST_BATCH) -> Engine:
+        return ENGINES[request.param](folder, dtype, batch_tokens)
+
+    return opened
+
+
+@pytest.fixture
+def make_engine(open_engine: Callable[..., Engine], policy_folder: Path) -> Callable[..., Engine]:
     """Make an engine with the policy's weights; `make_engine(batch_tokens)` sets how much is in flight at once."""
 
     def make(batch_tokens: int = LARGEST_BATCH) -> Engine:
-        return ENGINES[request.param](policy_folder, batch_tokens)
+        return open_engine(policy_folder, "float32", batch_tokens)
 
     return make
 
