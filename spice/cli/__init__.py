@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 VERBS = {
     "run": "Ingest, train, evaluate, judge and request, in one command.",
     "ingest": "Turn documents into an immutable dataset version.",
+    "erase": "Take a document out of the store, for good.",
     "train": "Let a model improve itself on a dataset version.",
     "evaluate": "Measure a checkpoint and its base on the same held-out items.",
     "suites": "The benchmarks: list them, copy them, plan how many items a margin takes.",
@@ -35,6 +36,7 @@ VERBS = {
     "serve": "Answer from the live release, with the OpenAI API.",
     "drill": "Practise the kill-switch on running gateways, and measure it.",
     "ledger": "Show or verify the release ledger, or what it said at a time.",
+    "lineage": "Follow a checkpoint to the passages that it learned from.",
     "audit": "Export the ledger with its evidence, and verify such a bundle.",
     "gate": "The gate's policies: their facts, their tests, their answer.",
     "console": "Run the web console, or log in to one.",

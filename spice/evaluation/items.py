@@ -88,6 +88,11 @@ class Suite:
     seed: int = 0
     metric: str = "accuracy"
 
+    @property
+    def repeats(self) -> bool:
+        """Whether the items of a cluster ask one question several times, and so are no evidence of their own."""
+        return self.kind == "bias" or any(item.sample for item in self.items)
+
     def as_forced(self) -> Suite:
         """The same items under forced choice, as a suite of its own."""
         return replace(self, name=f"{self.name}_forced", forced=True)

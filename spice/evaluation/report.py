@@ -141,6 +141,7 @@ def _difference(suite: Suite, pairs: Sequence[Pair], evaluation: EvaluationConfi
         [item.cluster for item, _, _ in pairs],
         evaluation.bootstrap_samples,
         _rng(evaluation, suite.name),
+        repeated=suite.repeats,
     )
 
 

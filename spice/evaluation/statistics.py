@@ -136,6 +136,8 @@ def difference(
     clusters: Sequence[str],
     samples: int,
     rng: np.random.Generator,
+    *,
+    repeated: bool = False,
 ) -> Difference:
     """Compare two models on the same items.
 
@@ -145,6 +147,8 @@ def difference(
         clusters: each item's cluster.
         samples: bootstrap resamples.
         rng: draws them.
+        repeated: the items of a cluster ask the same question, as samples do: the score interval, which knows no
+            clusters, then counts each cluster as one item.
 
     Raises:
         ValueError: the three differ in length, or are empty.
@@ -158,13 +162,15 @@ def difference(
     count = len(set(clusters))
     exact = mcnemar(gained, lost)
     bootstrap = Interval(_quantile(means, ALPHA / 2, count), _quantile(means, 1 - ALPHA / 2, count))
-    score = tango(gained, lost, n)
+    weight = count / n if repeated else 1.0
+    scored = gained * weight, lost * weight, n * weight
+    score = tango(*scored)
     return Difference(
         value=(gained - lost) / n,
         interval=Interval(min(bootstrap.low, score.low), max(bootstrap.high, score.high)),
         bootstrap=bootstrap,
         score=score,
-        lower_bound=min(_quantile(means, ALPHA, count), tango(gained, lost, n, alpha=2 * ALPHA).low),
+        lower_bound=min(_quantile(means, ALPHA, count), tango(*scored, alpha=2 * ALPHA).low),
         mcnemar_p=exact,
         p_value=exact if count == n else sign_flip(_cluster_sums(values_N, clusters)[0], samples, rng),
         discordant=gained + lost,
@@ -201,7 +207,7 @@ def clustered_interval(
     return Interval(_quantile(means, ALPHA / 2, count), _quantile(means, 1 - ALPHA / 2, count))
 
 
-def tango(gained: int, lost: int, n: int, alpha: float = ALPHA) -> Interval:
+def tango(gained: float, lost: float, n: float, alpha: float = ALPHA) -> Interval:
     """Tango's score interval of a paired difference (Statistics in Medicine 17, 1998).
 
     It inverts the score test of "the difference is d" over all d. With no
@@ -275,7 +281,7 @@ def _cluster_sums(
     return np.bincount(index_N, weights=values_N).astype(np.float64), np.bincount(index_N).astype(np.float64)
 
 
-def _score(d: float, gained: int, lost: int, n: int) -> float:
+def _score(d: float, gained: float, lost: float, n: float) -> float:
     """The score statistic for a true difference `d`; falls as `d` rises."""
     b = -gained - lost + (2 * n - gained + lost) * d
     c = -lost * d * (1 - d)

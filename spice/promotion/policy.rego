@@ -82,6 +82,13 @@ own_margin(name) if margin(name) != input.settings.regression_margin
 kept contains name if {
 	some name in others
 	input.suites[name].difference.lower_bound >= 0 - margin(name)
+	input.suites[name].clusters >= min_clusters
+}
+
+few contains name if {
+	some name in others
+	input.suites[name].difference.lower_bound >= 0 - margin(name)
+	input.suites[name].clusters < min_clusters
 }
 
 worse contains name if {
@@ -113,9 +120,17 @@ doubts contains sprintf(
 ) if {
 	some name in others
 	not name in kept
+	not name in few
 	not name in worse
 	suite := input.suites[name]
 	suite.difference.lower_bound < 1
+}
+
+doubts contains sprintf(
+	"%s has %d independent items only; %d are needed for its interval to mean anything.",
+	[name, input.suites[name].clusters, min_clusters],
+) if {
+	some name in few
 }
 
 doubts contains sprintf("The suite %s was not measured.", [name]) if {

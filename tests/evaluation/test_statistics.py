@@ -196,3 +196,12 @@ def test_clusters_need_more_items_by_the_design_effect(size: float, intraclass: 
     assert statistics.sample_size(0.01, 0.1, cluster_size=size, intraclass=intraclass) == pytest.approx(
         plain * factor, abs=factor
     )
+
+
+def test_many_samples_of_few_questions_show_no_more_than_the_questions() -> None:
+    same, clusters = [False] * 64, [str(i // 32) for i in range(64)]
+    rng = np.random.default_rng(0)
+    as_items = statistics.difference(same, same, clusters, 100, rng)
+    as_samples = statistics.difference(same, same, clusters, 100, rng, repeated=True)
+    assert as_items.lower_bound > -0.05
+    assert as_samples.interval.low == pytest.approx(statistics.tango(0, 0, 2).low)

@@ -51,6 +51,7 @@ inputs := {
 	"no_origin_fails": object.union(passing, {"provenance": {"complete": false, "missing": []}}),
 	"nothing_new_fails": object.union(passing, {"candidate": "checkpoints/b"}),
 	"missing_facts_never_pass": {},
+	"few_independent_items_elsewhere_are_inconclusive": with_suite("samples", {"n": 64, "clusters": 2, "difference": {"value": 0.001, "low": -0.04, "high": 0.04, "lower_bound": -0.03}}),
 	"a_margin_of_its_own_holds": object.union(
 		with_suite("strict", {"n": 40, "clusters": 40, "difference": {"value": -0.01, "low": -0.05, "high": 0.03, "lower_bound": -0.04}}),
 		{"settings": with_settings({"margins": {"strict": 0.02}})},
@@ -120,3 +121,9 @@ test_a_side_effect_unmeasured_is_inconclusive if data.gate.outcome == "inconclus
 test_a_judge_that_agrees_passes if data.gate.outcome == "pass"
 
 test_a_judge_that_may_not_agree_is_inconclusive if data.gate.outcome == "inconclusive"
+
+test_few_independent_items_elsewhere_are_inconclusive if {
+	data.gate.outcome == "inconclusive"
+	some reason in data.gate.reasons
+	contains(reason, "samples has 2 independent items only")
+}

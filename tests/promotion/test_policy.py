@@ -213,7 +213,7 @@ def test_text_from_outside_reaches_the_reasons_as_it_is() -> None:
 
 def test_unit_tests_in_rego_hold() -> None:
     results = policy.test(policy.load(None), policy.load(str(Path(__file__).with_name("policy_test.rego"))))
-    assert len(results) == 21
+    assert len(results) == 22
     assert all(results.values()), results
 
 
