@@ -39,10 +39,13 @@ class Tally:
         self._tokens += len(packed.tokens)
         self._trained += len(packed.targets)
 
-    def work(self, flops: Flops, packed: Packed, padding: int = 0) -> None:
-        """Count the operations of one micro-batch; `padding` of its tokens only fill up."""
+    def work(self, flops: Flops, packed: Packed) -> None:
+        """Count the operations of one micro-batch."""
         self._flops += flops.of(packed)
-        self._padding += padding
+
+    def pad(self, tokens: int) -> None:
+        """Count tokens that were computed only to keep step with other ranks."""
+        self._padding += tokens
 
     def stats(
         self, ranks: Ranks, norm: float, role_norms: Mapping[Role, float], seconds: float, peak: float | None

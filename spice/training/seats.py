@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+
+import torch
 
 from spice.config import Config
 from spice.learner.base import Captured, Learner
@@ -26,9 +27,6 @@ from spice.store.canonical import JSON
 from spice.training.checkpoints import store_base, store_checkpoint
 from spice.training.iteration import Seat
 from spice.training.play import Players
-
-if TYPE_CHECKING:
-    import torch
 
 OWN_STATE = "challenger"
 
@@ -70,7 +68,14 @@ def open_learner(folder: Path, config: Config, ranks: Ranks = ALONE) -> Learner:
     """A learner that begins with the model in `folder`."""
     recipe = config.recipe
     budgets = {"challenger": recipe.challenger_tokens, "reasoner": recipe.reasoner_tokens}
-    return TorchLearner(load_model(folder, "float32", config.model.device), config.learner, budgets, ranks)
+    model = load_model(folder, "float32", config.model.device)
+    with torch.random.fork_rng():
+        torch.manual_seed(config.seed)  # adapters begin at random
+        if config.learner.backend == "deepspeed":
+            from spice.learner.deepspeed_learner import DeepSpeedLearner
+
+            return DeepSpeedLearner(model, config.learner, budgets, ranks)
+        return TorchLearner(model, config.learner, budgets, ranks)
 
 
 def open_seat(
