@@ -52,7 +52,10 @@ class _Found(Generic[T]):
 
 
 class Evidence:
-    """Reads each stored object once; contents never change, since their names are their digests."""
+    """Reads each stored object once; contents never change, since their names are their digests.
+
+    Decisions are read each time: whether a signature counts changes when its key is revoked.
+    """
 
     def __init__(self, store: ObjectStore, damage: Damage) -> None:
         self._store, self._damage = store, damage
@@ -61,12 +64,26 @@ class Evidence:
         self._decisions: list[_Found[Decision]] = []
         self._drift: list[_Found[DriftReport]] = []
 
-    def discover(self) -> None:
-        """List what is there, and read what is new. Raises `StoreError`."""
-        keyring = Keyring(self._store)
+    def discover(self, keyring: Keyring | None) -> None:
+        """List what is there, and read what is new.
+
+        Args:
+            keyring: whose signatures count, by the ledger; `None` while it does not say, and so no decision counts.
+
+        Raises:
+            StoreError: the store failed.
+        """
         self._evaluations = self._newest("evaluation", evaluations.PREFIX, partial(_evaluation, self._store))
-        self._decisions = self._newest("decision", gate.PREFIX, partial(gate.load, self._store, keyring=keyring))
+        self._decisions = []
+        if keyring is not None:
+            load = partial(gate.load, self._store, keyring=keyring)
+            self._decisions = self._newest("decision", gate.PREFIX, load, again=True)
         self._drift = self._newest("drift", drift.PREFIX, partial(drift.load, self._store))
+
+    @property
+    def empty(self) -> bool:
+        """Whether there is none."""
+        return not (self._evaluations or self._decisions or self._drift)
 
     def samples(self) -> Iterator[Sample]:
         """The newest evaluation and the newest pass of each dataset, and the newest drift check of each subject."""
@@ -78,11 +95,11 @@ class Evidence:
         for (subject, corpus), checked in _by(self._drift, lambda report: (report.subject, report.corpus)).items():
             yield from _checked({"subject": subject, "corpus": corpus}, checked)
 
-    def _newest(self, kind: str, prefix: str, load: Callable[[str], T]) -> list[_Found[T]]:
+    def _newest(self, kind: str, prefix: str, load: Callable[[str], T], *, again: bool = False) -> list[_Found[T]]:
         listed = sorted(self._store.list(f"{prefix}/"), key=attrgetter("modified", "key"))[-_NEWEST:]
         found = []
         for info in listed:
-            if info.key not in self._read:
+            if again or info.key not in self._read:
                 content = self._damage.guard(kind, info.key, partial(load, info.key.removesuffix(".json")))
                 if content is None:
                     continue

@@ -19,11 +19,13 @@ from spice.errors import ConfigError, StoreError
 from spice.monitoring import damage, evidence, governance, runs
 from spice.monitoring.metrics import Family, Sample, exposition
 from spice.store.base import ObjectStore
+from spice.trust.records import ROOT
 from spice.version import code_version
 
 FAMILIES: tuple[Family, ...] = (
     Family("spice_build_info", "The version of SPICE that exports.", ("version",)),
     Family("spice_store_up", "Whether the last reading of the store came to its end."),
+    Family("spice_store_empty", "Whether there is no key, run or evidence: it is new, or its address is mistyped."),
     Family("spice_store_errors_total", "Readings of the store that failed.", (), "counter"),
     Family("spice_refresh_timestamp_seconds", "When the store was last read to the end."),
     Family("spice_refresh_duration_seconds", "How long that took."),
@@ -47,14 +49,14 @@ class Exporter(Collector):
     """
 
     def __init__(self, store: ObjectStore, config: Config, clock: Clock) -> None:
-        self._config, self._clock = config.monitoring, clock
+        self._store, self._config, self._clock = store, config.monitoring, clock
         self._damage = damage.Damage()
         self._governance = governance.Governance(store, config.promotion, config.monitoring, self._damage)
         self._evidence = evidence.Evidence(store, self._damage)
         self._runs = runs.Runs(store, config.monitoring, config.drift, self._damage)
         self._discovered_at = self._refreshed_at = self._took = 0.0
         self._errors = 0
-        self._up = False
+        self._up = self._empty = False
         self._published: list[Sample] = []
 
     def refresh(self) -> None:
@@ -64,8 +66,9 @@ class Exporter(Collector):
             self._governance.refresh(began)
             if began - self._discovered_at >= self._config.discovery_seconds:
                 self._runs.discover(began)
-                self._evidence.discover()
+                self._evidence.discover(self._governance.keyring)
                 self._discovered_at = began
+                self._look_whether_empty()
             self._runs.refresh()
         except StoreError as error:
             _log.warning("%s", error)
@@ -84,9 +87,17 @@ class Exporter(Collector):
         """What the last refresh found."""
         return exposition(FAMILIES, self._published)
 
+    def _look_whether_empty(self) -> None:
+        """A mistyped address of a folder, or of a prefix in a bucket, reads like a store that is quite new."""
+        empty = self._runs.empty and self._evidence.empty and self._store.read(ROOT) is None
+        if empty and not self._empty:
+            _log.error("%s holds no key, run or evidence. It is new, or store.url is mistyped.", self._store.url)
+        self._empty = empty
+
     def _samples(self) -> Iterator[Sample]:
         yield Sample("spice_build_info", 1, {"version": code_version()})
         yield Sample("spice_store_up", self._up)
+        yield Sample("spice_store_empty", self._empty)
         yield Sample("spice_store_errors_total", self._errors)
         if self._refreshed_at:
             yield Sample("spice_refresh_timestamp_seconds", self._refreshed_at)

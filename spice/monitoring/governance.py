@@ -18,6 +18,7 @@ from spice.promotion import request as requests
 from spice.promotion.log import ReleaseLog
 from spice.promotion.request import Request
 from spice.store.base import ObjectStore
+from spice.trust.keyring import Keyring
 from spice.trust.ledger import Entry
 
 FAMILIES = (
@@ -63,6 +64,11 @@ class Governance:
         self._missing = 0
         self._live: str | None = None
         self.lose_sight()
+
+    @property
+    def keyring(self) -> Keyring | None:
+        """Whose signatures count, by the ledger; `None` while the ledger is not whole."""
+        return self._release_log.keyring if self._whole and self._release_log else None
 
     def lose_sight(self) -> None:
         """Nothing can be read: the switch counts as engaged."""

@@ -74,10 +74,12 @@ class Runs:
         self._store, self._monitoring, self._drift, self._damage = store, monitoring, drift, damage
         self._configs: dict[str, RunConfig] = {}
         self._followed: dict[str, _Run] = {}
+        self._none = True
 
     def discover(self, now: float) -> None:
         """List all runs and choose which to follow. Raises `StoreError`."""
         listed = self._list()
+        self._none = not listed
         fresh = {n: one for n, one in listed.items() if now - one.active <= 3600 * self._monitoring.run_hours}
         newest: dict[Arm, _Run] = {}
         for name in sorted(fresh, key=lambda name: (fresh[name].started, name)):
@@ -86,6 +88,11 @@ class Runs:
         self._followed = {run.name: run for run in newest.values()}
         for run in self._followed.values():
             self._retry(run)
+
+    @property
+    def empty(self) -> bool:
+        """Whether no run was ever made, however old."""
+        return self._none
 
     def refresh(self) -> None:
         """Read what the followed runs have recorded since. Raises `StoreError`."""

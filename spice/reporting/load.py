@@ -21,6 +21,8 @@ from spice.corpus.dataset import is_shard
 from spice.errors import NotFoundError, SpiceError
 from spice.evaluation.schema import EvaluationReport
 from spice.promotion import gate
+from spice.promotion.gate import Decision
+from spice.promotion.log import ReleaseLog
 from spice.reporting.records import (
     Attempt,
     Coevolution,
@@ -31,7 +33,6 @@ from spice.reporting.records import (
     RunInfo,
 )
 from spice.store import ObjectStore, artifacts
-from spice.trust.keyring import Keyring
 
 SAMPLES = 12
 INVALID_EVERY = 4  # every fourth sample is an invalid attempt, where there is one
@@ -61,7 +62,7 @@ def load(store: ObjectStore, name: str) -> Run:
         passages=parts.passages(info.corpus, corpus, {sample.document for sample in samples}),
         corpus=corpus,
         evaluation=parts.referenced(info.evaluation, artifacts.read_json, EvaluationReport.model_validate),
-        decision=parts.referenced(info.decision, partial(gate.load, keyring=Keyring(store)), lambda decision: decision),
+        decision=parts.referenced(info.decision, _decision, lambda decision: decision),
         coevolution=parts.own("coevolution.json", Coevolution.model_validate_json),
         config=parts.own("config.json", _TREE.validate_json),
         problems=tuple(parts.problems),
@@ -155,6 +156,11 @@ class _Parts:
             # The first line alone: what follows may quote the object that is not to be trusted.
             self.problems.append(f"{what} cannot be read: {str(error).partition(chr(10))[0]}")
         return None
+
+
+def _decision(store: ObjectStore, ref: str) -> Decision:
+    # Which keys count, and from when on, is what the ledger says.
+    return gate.load(store, ref, ReleaseLog(store).keyring)
 
 
 def _read_attempts(data: bytes) -> list[Attempt]:

@@ -19,6 +19,7 @@ from spice.errors import ConfigError, StoreError
 from spice.monitoring.exporter import FAMILIES, serve
 from spice.promotion import switch
 from spice.store.base import ObjectStore
+from spice.trust import rotation
 
 ARM = {"corpus": "facts", "recipe": "spice", "seed": "0"}
 
@@ -174,6 +175,37 @@ def test_damage_of_each_kind_is_counted(
     assert seen.get("spice_store_damaged_objects", kind=kind) == 1
     assert seen.get("spice_store_up") == 1
     assert seen.labels("spice_valid_ratio")
+
+
+def test_a_revoked_key_makes_no_evaluation_good(store: ObjectStore, office: Any, watch: Callable[..., Any]) -> None:
+    office.ask("one")
+    seen = watch()
+    good = "spice_evaluation_last_good_timestamp_seconds"
+    assert seen.get(good, corpus="facts")
+    rotation.revoke(store, "rita", office.people["root"], office.clock, from_entry=5)
+    assert seen.look().get(good, corpus="facts") is None
+    assert seen.get("spice_store_damaged_objects", kind="decision") == 1
+
+
+def test_a_broken_ledger_makes_no_evaluation_good(store: ObjectStore, office: Any, watch: Callable[..., Any]) -> None:
+    office.ask("one")
+    seen = watch()
+    store.put("ledger/000000000002.json", b"{}")
+    assert seen.look(7200.0).get("spice_evaluation_last_good_timestamp_seconds", corpus="facts") is None
+    assert seen.get("spice_ledger_verified") == 0
+
+
+def test_a_store_with_nothing_in_it_is_told(
+    watch: Callable[..., Any], play: Callable[..., None], turn: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    seen = watch()
+    assert seen.get("spice_store_empty") == 1
+    assert "mistyped" in caplog.text
+    caplog.clear()
+    assert seen.look().get("spice_store_empty") == 1
+    assert caplog.text == ""  # once is enough
+    play("r", [turn()])
+    assert seen.look().get("spice_store_empty") == 0
 
 
 def test_an_empty_store_is_no_trouble(watch: Callable[..., Any]) -> None:
