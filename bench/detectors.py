@@ -23,7 +23,8 @@ import numpy as np
 
 from spice.config import Config, HealthConfig, RecipeConfig, StoreConfig
 from spice.learner.base import Trajectory, UpdateStats
-from spice.rollout.base import Completion, Request
+from spice.rollout.base import Completion, EngineStats, Request
+from spice.rollout.batches import BatchStream
 from spice.selfplay import health
 from spice.selfplay.archive import QuestionArchive
 from spice.selfplay.short import answer_spans
@@ -109,6 +110,14 @@ class ScriptedEngine:
         return [
             [self._completion(self._write(bytes(r.prompt).decode(), r, copy)) for copy in range(r.n)] for r in requests
         ]
+
+    def stream(self) -> BatchStream:
+        """Batch by batch."""
+        return BatchStream(self.generate)
+
+    def stats(self) -> EngineStats:
+        """A script has no cost."""
+        return EngineStats()
 
     def update_weights(self, _state: object) -> None:
         """Nothing of a script changes."""

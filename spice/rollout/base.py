@@ -96,6 +96,14 @@ class EngineStats:
     prompt_tokens: int = 0
     cached_tokens: int = 0
 
+    def __add__(self, other: EngineStats) -> EngineStats:
+        return EngineStats(
+            self.seconds + other.seconds,
+            self.generated_tokens + other.generated_tokens,
+            self.prompt_tokens + other.prompt_tokens,
+            self.cached_tokens + other.cached_tokens,
+        )
+
     def __sub__(self, before: EngineStats) -> EngineStats:
         return EngineStats(
             self.seconds - before.seconds,

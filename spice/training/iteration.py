@@ -21,7 +21,7 @@ from dataclasses import dataclass, replace
 
 from spice.config import RecipeConfig
 from spice.learner.base import Learner, Role, Trajectory, UpdateStats
-from spice.rollout.base import Completion, Engine
+from spice.rollout.base import Completion, Engine, EngineStats
 from spice.selfplay import recipes
 from spice.selfplay.advantages import Move, advantages
 from spice.selfplay.labels import majority
@@ -90,6 +90,8 @@ def iterate(
     challenger_learns, reasoner_learns = recipes.learning_roles(system, recipe, iteration)
     seeds = seed_stream(seed, iteration)
     watch = _Stopwatch(clock)
+    engines = [engine, challenger.engine] if challenger else [engine]
+    before = _work(engines)
 
     poser = challenger.players if challenger else players
     voted = system.labels == "majority"
@@ -119,11 +121,12 @@ def iterate(
         _ask_oracle(played, players, oracle)
     watch.lap("audit")
 
+    rollout = _work(engines) - before
     lessons = trajectories(played, recipe.temperature, system, challenger_learns)
     update = _learn(lessons, engine, learner, challenger, recipe.updates_per_iteration)
     watch.lap("update")
     skipped = sum(not any(one.answers for one in group) for group in groups)
-    return Outcome(iteration, played, skipped, update, watch.seconds, _challenger_share(lessons, recipe))
+    return Outcome(iteration, played, skipped, update, watch.seconds, _challenger_share(lessons, recipe), rollout)
 
 
 def trajectories(
@@ -255,6 +258,10 @@ def _learn(
             update = role_learner.update(part, steps)
             role_engine.update_weights(role_learner.weights())
     return update
+
+
+def _work(engines: Sequence[Engine]) -> EngineStats:
+    return sum((engine.stats() for engine in engines), EngineStats())
 
 
 class _Stopwatch:

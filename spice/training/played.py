@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from spice.learner.base import UpdateStats
+from spice.rollout.base import EngineStats
 from spice.training.outputs import Answers, Attempt
 
 
@@ -58,6 +59,7 @@ class Outcome:
         update: what the update did.
         seconds: by phase.
         challenger_share: the Challenger's share of the update's weight, `None` if one role learned alone.
+        rollout: what the engines of this process did, the Challenger's own included.
     """
 
     iteration: int
@@ -66,3 +68,4 @@ class Outcome:
     update: UpdateStats
     seconds: dict[str, float]
     challenger_share: float | None = None
+    rollout: EngineStats = field(default_factory=EngineStats)

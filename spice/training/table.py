@@ -59,7 +59,7 @@ class Table:
         index = SpanIndex((document.id, document.text) for document in documents)
 
         def sit(engine: Engine, tokenizer: Any) -> Players:
-            players = Players(engine, tokenizer, config.recipe, index, verifier)
+            players = Players(engine, tokenizer, config.recipe, index, verifier, config.rollout.overlap)
             return players if ranks.size == 1 else Crew(players, ranks)
 
         self._learner = open_learner(base_folder, config, ranks)

@@ -67,7 +67,7 @@ def test_dropped_copies_leave_nothing_behind(engine, policy_folder):
 
 @pytest.mark.engines
 def test_what_does_not_fit_is_refused_before_anything_runs(engine):
-    with pytest.raises(ConfigError, match="rollout.max_length"):
+    with pytest.raises(ConfigError, match=r"rollout\.max_length"):
         engine.generate([Request(tuple(range(5, 100)), max_tokens=8), Request((5,) * 399, max_tokens=2)])
     assert not engine._engine.has_unfinished_requests()
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from spice.config import Config
-from spice.rollout.base import Completion, Engine, Finished, Request, Stream
+from spice.rollout.base import Completion, Engine, EngineStats, Finished, Request, Stream
+from spice.rollout.batches import BatchStream
 from spice.selfplay.types import Document
 from spice.selfplay.verify import Verifier
 from spice.settings import resolve
@@ -31,32 +32,6 @@ FACTS = [
     "On 2 March 1949 it got its own seal. In 1911 Li Wei built the wooden temple, 55 m high. It has 23 provinces.",
     "On 28 May 1922 it got its own coins. In 1902 Mona Zaki built the brick theatre, 24 m high. It has 27 states.",
 ]
-
-
-@dataclass
-class Batches:
-    """A stream that continues all that was added since its last step, to the end, in one call of `generate`."""
-
-    generate: Callable[[Sequence[Request]], list[list[Completion]]]
-    waiting: dict[Hashable, Request] = field(default_factory=dict)
-
-    def add(self, key: Hashable, request: Request) -> None:
-        self.waiting[key] = request
-
-    def drop(self, key: Hashable, first: int = 0) -> None:
-        if key in self.waiting:
-            self.waiting[key] = replace(self.waiting[key], n=first)
-
-    def close(self) -> None:
-        self.waiting.clear()
-
-    def step(self) -> list[Finished]:
-        asked, self.waiting = self.waiting, {}
-        written = zip(asked, self.generate(list(asked.values())), strict=True)
-        return [Finished(key, copy, one) for key, group in written for copy, one in enumerate(group)]
-
-    def __len__(self) -> int:
-        return len(self.waiting)
 
 
 @dataclass
@@ -95,8 +70,8 @@ class ScriptedEngine:
         self.calls.append(list(requests))
         return [[self._completion(request, copy) for copy in range(request.n)] for request in requests]
 
-    def stream(self) -> Batches:
-        return Batches(self.generate)
+    def stream(self) -> BatchStream:
+        return BatchStream(self.generate)
 
     def update_weights(self, state: Any) -> None:
         raise AssertionError("playing changes no weights")
@@ -119,6 +94,9 @@ class RecordingEngine:
     def generate(self, requests: Sequence[Request]) -> list[list[Completion]]:
         self.requests += requests
         return self.engine.generate(requests)
+
+    def stats(self) -> EngineStats:
+        return self.engine.stats()
 
     def stream(self) -> Recorded:
         return Recorded(self.engine.stream(), self.requests)
