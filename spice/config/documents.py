@@ -36,6 +36,9 @@ class ParsingConfig(Section):
     seconds: float = Field(
         60.0, gt=0.0, description="processor time of one file, or of one member of an archive, in its own process"
     )
+    silent_seconds: float = Field(
+        600.0, gt=0.0, description="a file is given up when its process says nothing for so long, busy or not"
+    )
     memory_bytes: int = Field(4 * 2**30, ge=2**28, description="address space of the process that parses")
     text_bytes: int = Field(256 * 2**20, ge=1, description="longest text of one file or member, in UTF-8")
     expansion: float = Field(

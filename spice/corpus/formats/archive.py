@@ -7,27 +7,15 @@ import gzip
 import lzma
 import tarfile
 import zipfile
-import zlib
 from collections.abc import Callable, Iterator
 from typing import Any, BinaryIO, cast
 
 from spice.config import CorpusConfig
 from spice.corpus.document import UnreadableError
 from spice.corpus.formats.base import Member, Unread
-from spice.corpus.formats.streams import Budget, ExpansionError, head, seekable
+from spice.corpus.formats.streams import DAMAGED, head, member_bytes, seekable
 
 _ENCRYPTED = 0x1
-# What the standard library raises at a damaged or unsupported archive.
-_DAMAGED = (
-    zipfile.BadZipFile,
-    tarfile.TarError,
-    lzma.LZMAError,
-    zlib.error,
-    EOFError,
-    NotImplementedError,
-    OSError,
-    ValueError,
-)
 
 
 def unpack_zip(stream: BinaryIO, config: CorpusConfig) -> Iterator[Member | Unread]:
@@ -35,7 +23,7 @@ def unpack_zip(stream: BinaryIO, config: CorpusConfig) -> Iterator[Member | Unre
     with seekable(stream) as file:
         try:
             archive = zipfile.ZipFile(file)
-        except _DAMAGED as error:
+        except DAMAGED as error:
             raise UnreadableError("damaged zip archive", str(error)[:200]) from error
         for info in archive.infolist():
             if info.is_dir():
@@ -43,14 +31,13 @@ def unpack_zip(stream: BinaryIO, config: CorpusConfig) -> Iterator[Member | Unre
             if info.flag_bits & _ENCRYPTED:
                 yield Unread("encrypted member", "it asks for a password", info.filename)
                 continue
-            try:
-                # The library gives no more bytes than the entry says, so this much is known without unpacking.
-                Budget(info.compress_size, config.parsing.expansion).spend(info.file_size)
-                member = archive.open(info)
-            except ExpansionError as error:
-                yield Unread(error.reason, error.detail, info.filename)
+            # The library gives no more bytes than the entry says, so this much is known without unpacking.
+            if info.file_size > member_bytes(info.compress_size, config.parsing.expansion):
+                yield Unread("expands too much", f"from {info.compress_size} to {info.file_size} bytes", info.filename)
                 continue
-            except _DAMAGED as error:
+            try:
+                member = archive.open(info)
+            except DAMAGED as error:
                 yield Unread("damaged member", str(error)[:200], info.filename)
                 continue
             with member:
@@ -64,7 +51,7 @@ def unpack_tar(stream: BinaryIO, _config: CorpusConfig) -> Iterator[Member | Unr
             for info in archive:
                 if info.isreg() and (member := archive.extractfile(info)) is not None:
                     yield Member(info.name, cast(BinaryIO, member), info.size)
-    except _DAMAGED as error:
+    except DAMAGED as error:
         raise UnreadableError("damaged tar archive", str(error)[:200]) from error
 
 

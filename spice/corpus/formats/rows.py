@@ -10,20 +10,22 @@ from spice.config import CorpusConfig
 from spice.corpus.document import Document, UnreadableError, Whole
 
 _PARQUET_ROWS = 256
+_BLOCK_BYTES = 1 << 20
 
 
-def unpack_jsonl(stream: BinaryIO, config: CorpusConfig, first_row: int = 1) -> Iterator[Document]:
+def unpack_jsonl(stream: BinaryIO, config: CorpusConfig) -> Iterator[Document]:
     """One document per line that is an object with text; other lines become an empty document with a note."""
-    row = first_row - 1
+    row = 0
     while line := stream.readline(config.max_file_bytes + 1):
-        if row == first_row - 1:
+        row += 1
+        if row == 1:
             if line[:2] in {b"\xff\xfe", b"\xfe\xff"} or b"\0" in line[:65536]:
                 raise UnreadableError("binary content", "JSONL must be UTF-8")
             line = line.removeprefix(b"\xef\xbb\xbf")
-        row += 1
         if len(line) > config.max_file_bytes:
-            raise UnreadableError("too large", f"row {row}; corpus.max_file_bytes is {config.max_file_bytes}")
-        if line.strip():
+            yield _broken(row, "row is too large")
+            _skip_line(stream)
+        elif line.strip():
             yield _from_line(line, row, config)
 
 
@@ -55,6 +57,11 @@ def from_row(value: dict[str, Any], row: int, config: CorpusConfig) -> Document:
     if not isinstance(text, str) or not text.strip():
         return _broken(row, "row without text")
     return Document(title[:200] if isinstance(title, str) else "", text, Whole("row", row, row))
+
+
+def _skip_line(stream: BinaryIO) -> None:
+    while (rest := stream.readline(_BLOCK_BYTES)) and not rest.endswith(b"\n"):
+        pass
 
 
 def _from_line(line: bytes, row: int, config: CorpusConfig) -> Document:

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import io
+import lzma
 import shutil
+import tarfile
 import tempfile
+import zipfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import BinaryIO, cast
@@ -14,6 +18,18 @@ from spice.corpus.document import UnreadableError
 _IN_MEMORY_BYTES = 32 * 2**20
 _FREE_BYTES = 2**30
 _FREE_MEMBER_BYTES = 64 * 2**20
+
+# What the standard library and pyarrow raise at a damaged or unsupported archive.
+DAMAGED = (
+    zipfile.BadZipFile,
+    tarfile.TarError,
+    lzma.LZMAError,
+    zlib.error,
+    EOFError,
+    NotImplementedError,
+    OSError,
+    ValueError,
+)
 
 
 class Budget:
@@ -28,7 +44,7 @@ class Budget:
     def __init__(self, size: int, expansion: float, around: Budget | None = None) -> None:
         self._size = size
         self._around = around
-        self._left = max(_FREE_MEMBER_BYTES if around else _FREE_BYTES, int(size * expansion))
+        self._left = member_bytes(size, expansion) if around else max(_FREE_BYTES, int(size * expansion))
 
     def spend(self, count: int) -> None:
         """Take note of bytes that came out. Raises `ExpansionError` when they are too many."""
@@ -37,6 +53,11 @@ class Budget:
         self._left -= count
         if self._left < 0:
             raise ExpansionError(self, f"from {self._size} bytes; see corpus.parsing.expansion")
+
+
+def member_bytes(size: int, expansion: float) -> int:
+    """How much may come out of a member of so many bytes."""
+    return max(_FREE_MEMBER_BYTES, int(size * expansion))
 
 
 class ExpansionError(UnreadableError):
@@ -60,7 +81,10 @@ class Metered(io.RawIOBase):
 
     def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
         """Read into `buffer`, at most as much as it holds."""
-        chunk = self._stream.read(len(buffer))
+        try:
+            chunk = self._stream.read(len(buffer))
+        except DAMAGED as error:
+            raise UnreadableError("damaged member", str(error)[:200]) from error
         self._budget.spend(len(chunk))
         buffer[: len(chunk)] = chunk
         return len(chunk)

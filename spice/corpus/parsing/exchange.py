@@ -13,10 +13,6 @@ from spice.corpus.parsing.frames import FrameReader, write_frame
 from spice.corpus.parsing.reading import Path
 from spice.corpus.source import LeftOut, SourceItem
 
-# Wall time over processor time: allows for a busy machine, and ends what waits for ever.
-_WALL_FACTOR = 10.0
-_WALL_SECONDS = 60.0
-
 Open = tuple[tuple[Path, str], ...]
 
 
@@ -47,7 +43,7 @@ class Exchange:
         self._items = items
         self._after = after
         self._opened = list(opened)
-        self._seconds = config.parsing.seconds
+        self._limits = config.parsing
 
     def results(self) -> Iterator[tuple[int, Document | LeftOut]]:
         """Index of an item, and a document of it or what is missing, until all are done or the process is dead."""
@@ -58,11 +54,14 @@ class Exchange:
             write_frame(self._process.stdin, {"items": [item.to_json() for item in self._items], "after": self._after})
             self._process.stdin.flush()
             while self.finished < len(self._items):
-                result = self._take(frames.next(self._seconds * _WALL_FACTOR + _WALL_SECONDS))
+                result = self._take(frames.next(self._limits.silent_seconds))
                 if result is not None:
                     yield self.finished, result
         except TimeoutError:
-            self.death = ("takes too long to read", "it does not answer")
+            self.death = (
+                "takes too long to read",
+                f"corpus.parsing.silent_seconds is {self._limits.silent_seconds:g}",
+            )
         except (OSError, EOFError, ValueError):
             self.death = self._cause()
 
@@ -96,5 +95,5 @@ class Exchange:
         self._process.kill()
         code = self._process.wait()
         if code == -signal.SIGPROF:
-            return "takes too long to read", f"corpus.parsing.seconds is {self._seconds:g}"
+            return "takes too long to read", f"corpus.parsing.seconds is {self._limits.seconds:g}"
         return "crashes its reader", signal.strsignal(-code) or "" if code < 0 else f"it ends with {code}"
