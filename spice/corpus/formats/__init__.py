@@ -6,12 +6,8 @@ A new format is a function in a module of this package and an entry in
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import PurePosixPath
 
-from spice.config import CorpusConfig
-from spice.corpus.document import Document, UnreadableError
-from spice.corpus.files import Found
 from spice.corpus.formats.archive import unpack_compressed, unpack_tar, unpack_zip
 from spice.corpus.formats.base import Format, Member, Unread
 from spice.corpus.formats.docx import read_docx
@@ -25,7 +21,7 @@ from spice.corpus.formats.tables import read_csv, read_tsv, read_workbook
 from spice.corpus.formats.text import read_code, read_markdown, read_text
 from spice.corpus.formats.warc import unpack_warc
 
-__all__ = ["FORMATS", "PARSER_VERSION", "Format", "Member", "Unread", "is_safe", "read", "recognise"]
+__all__ = ["FORMATS", "PARSER_VERSION", "Format", "Member", "Unread", "is_safe", "recognise"]
 
 PARSER_VERSION = "2"
 """Changes with every change of what a plug makes of the same bytes, so that cached results are not taken for new."""
@@ -109,15 +105,3 @@ def is_safe(name: str, media: str) -> bool:
 def _named(name: str, media: str) -> Format | None:
     suffix = PurePosixPath(name).suffix.lower()
     return _BY_ENDING.get(suffix) or _BY_MEDIA.get(media.partition(";")[0].strip().lower())
-
-
-def read(found: Found, config: CorpusConfig) -> Iterator[Document]:
-    """The documents of one file, in this process."""
-    from spice.corpus.parsing.reading import read_item
-    from spice.corpus.source import LeftOut, SourceItem
-
-    for event in read_item(SourceItem(found.source, found.source, found.size, None, found.path), config):
-        if isinstance(event, LeftOut) and event.stage == "read":
-            raise UnreadableError(event.reason, event.detail)
-        if isinstance(event, Document):
-            yield event
