@@ -120,8 +120,8 @@ def table(trials: int, seed: int) -> str:
         f"`python bench/gate_error.py --trials {trials} --seed {seed}`, Python {platform.python_version()}. A row is "
         f"{trials} simulated candidates, judged by the built-in policy at its defaults. The primary suite has 280 "
         f"items in 40 documents, a second suite likewise, and a third has 600 independent items. The margin is "
-        f"{MARGIN}. On {DISCORDANT:.0%} of the items, and as many more as the effect takes, one model alone is right. Documents "
-        f"differ in their own true effect with a standard deviation of {SPREAD}.",
+        f"{MARGIN}. On {DISCORDANT:.0%} of the items, and as many more as the effect takes, one model alone is right. "
+        f"Documents differ in their own true effect with a standard deviation of {SPREAD}.",
         "",
         "| true effect | a pass would be | passed | share | 95% interval (Wilson) |",
         "|---|---|---|---|---|",
