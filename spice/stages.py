@@ -26,6 +26,7 @@ from spice.models.catalog import checkpoint_folder, locate
 from spice.models.tokenizer import token_counter
 from spice.promotion import gate, release
 from spice.promotion import request as requests
+from spice.promotion.erasure import erased
 from spice.promotion.gate import Decision
 from spice.promotion.release import Status
 from spice.promotion.switch import require_disengaged
@@ -75,6 +76,9 @@ def ingest(
         strict: fail at an unreadable file.
         verify: look at the bytes of every file, even where its source says that it did not change.
         progress: told after each file.
+
+    Raises:
+        IntegrityError: the ledger is broken, so nobody can tell which documents were erased.
     """
     store = open_store(config.store)
     tokenizer = locate(config.model, store)
@@ -88,6 +92,7 @@ def ingest(
         strict=strict,
         progress=progress,
         tokenizer=tokenizer,
+        erased=erased(store),
         verify=verify,
         total=sum(count_files(Path(spec)) for spec in documents),
     )

@@ -27,6 +27,7 @@ SHARD_ROWS = 65536
 SHARD_BYTES = 64 * 2**20
 LEFT_OUT = "left_out.jsonl"
 CLUSTERS = "clusters.parquet"
+WITHDRAWN = "withdrawn.json"
 
 
 @dataclass(frozen=True)
@@ -72,15 +73,22 @@ def load(store: ObjectStore, ref: str, split: Split | None = None) -> list[Segme
     Raises:
         NotFoundError: there is no such version.
         IntegrityError: its bytes were changed, or it was not written by `ingest`.
-        CorpusError: it has no segment in `split`.
+        CorpusError: it has no segment in `split`, or was withdrawn because a document in it was erased.
     """
-    ref = artifacts.resolve(store, ref)
-    names = [name for name in sorted(artifacts.files(store, ref)) if is_shard(name)]
-    segments = [segment for name in names for segment in _read_shard(artifacts.read(store, ref, name), f"{ref}/{name}")]
+    segments = list(iterate(store, ref))
     chosen = [segment for segment in segments if split is None or segment.split == split]
     if not chosen:
         raise CorpusError(f"{ref} has no {split or 'segments'}{' segments' if split else ''}. Ingest more documents.")
     return chosen
+
+
+def iterate(store: ObjectStore, ref: str) -> Iterator[Segment]:
+    """The segments of a version, verified, one shard at a time. Raises as `load` does."""
+    ref = artifacts.resolve(store, ref)
+    _require_present(store, ref)
+    for name in sorted(artifacts.files(store, ref)):
+        if is_shard(name):
+            yield from _read_shard(artifacts.read(store, ref, name), f"{ref}/{name}")
 
 
 def find(store: ObjectStore, ref: str, segment_id: str) -> Segment:
@@ -202,6 +210,14 @@ class ShardWriter:
 def is_shard(name: str) -> bool:
     """Whether a dataset's file holds segments, and is no table beside them."""
     return name.startswith("segments-") and name.endswith(".parquet")
+
+
+def _require_present(store: ObjectStore, ref: str) -> None:
+    if store.head(f"{ref}/{WITHDRAWN}") is not None:
+        raise CorpusError(
+            f"{ref} was withdrawn because a document in it was erased; the ledger says why. "
+            f"Use {ref.rpartition('/')[0]}, the latest version without it."
+        )
 
 
 def _read_shard(data: bytes, where: str, segment_id: str | None = None) -> Iterator[Segment]:

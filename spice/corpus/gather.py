@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
@@ -16,7 +17,9 @@ from spice.corpus.packs import Packs
 from spice.corpus.reading import item_sha256
 from spice.corpus.source import LeftOut, SourceItem, fetch
 from spice.corpus.workers import Readers, Result
-from spice.errors import CorpusError
+from spice.errors import CorpusError, IntegrityError
+
+_log = logging.getLogger(__name__)
 
 _BATCH_BYTES = 8_000_000
 _BATCH_FILES = 512
@@ -91,7 +94,12 @@ class Gatherer:
     def _learn(self) -> None:
         self._knows = False
         for ref in self._packs.refs():
-            self._catalogue.add_pack(ref, self._packs.get(ref))
+            try:
+                pack = self._packs.get(ref)
+            except IntegrityError as error:  # making it again repairs it
+                _log.warning("a pack is left aside: %s", error)
+                continue
+            self._catalogue.add_pack(ref, pack)
             self._knows = True
 
     def _reuse(self, item: SourceItem, sha256: bytes | None) -> bool:

@@ -31,6 +31,7 @@ from spice import __version__
 from spice.config import CorpusConfig
 from spice.corpus.catalogue import Catalogue
 from spice.corpus.compare import compare
+from spice.corpus.dataset import WITHDRAWN
 from spice.corpus.filters.steps import FILTERS
 from spice.corpus.gather import Gathered, Gatherer
 from spice.corpus.packs import Packs, fingerprint
@@ -223,6 +224,8 @@ def finish(
     }
     progress(0, 1, "store")
     ref = artifacts.write(job.store, f"datasets/{job.name}", written.files, fields)
+    if job.store.head(f"{ref}/{WITHDRAWN}"):  # the decision that withdrew it was withdrawn itself
+        job.store.delete(f"{ref}/{WITHDRAWN}")
     packs.note_used(catalogue.used_packs())
     progress(1, 1, "store")
     filtered = Counter[str]()

@@ -8,12 +8,15 @@ pointers `release.json` and `switch.json` are derived from this state.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from spice.errors import IntegrityError, RefusedError
 from spice.trust.keyring import PublicKey, Role, misused, principal_roles
 from spice.trust.ledger import Entry
+
+_DIGEST = re.compile(r"(?:[0-9a-f]{32}){1,2}")
 
 _ROLE_FOR: dict[str, Role | None] = {
     "keys.add": "admin",
@@ -32,6 +35,8 @@ _ROLE_FOR: dict[str, Role | None] = {
     "drill.end": "operator",
     "apikeys.add": "admin",
     "apikeys.revoke": "admin",
+    "corpus.erase": "admin",
+    "corpus.readmit": "admin",
     "refused": None,
 }
 
@@ -55,6 +60,7 @@ class State:
             at least that old.
         digests: SHA-256 of those objects whose key does not tell it.
         identities: what identity providers call the owner of a key -> name of the key.
+        erased: subject of a decision to erase a document -> digests that must not be ingested again.
         sequence: the last entry that changed what is live or the switch, or -1.
     """
 
@@ -71,6 +77,7 @@ class State:
     entered: dict[str, int] = field(default_factory=dict)
     digests: dict[str, str] = field(default_factory=dict)
     identities: dict[str, str] = field(default_factory=dict)
+    erased: dict[str, tuple[str, ...]] = field(default_factory=dict)
     sequence: int = -1
 
     @property
@@ -211,6 +218,17 @@ def _disengage(state: State, entry: Entry) -> None:
     state.consents = ()
 
 
+def _erase(state: State, entry: Entry) -> None:
+    digests = (*map(str, entry.body["documents"]), *map(str, entry.body["words"]))
+    _require(all(_DIGEST.fullmatch(digest) for digest in digests), entry, "names a document by no digest")
+    state.erased[entry.subject] = digests
+
+
+def _readmit(state: State, entry: Entry) -> None:
+    _require(entry.subject in state.erased, entry, "lets a document back in that was not erased")
+    del state.erased[entry.subject]
+
+
 _TRANSITIONS: dict[str, Callable[[State, Entry], None]] = {
     "keys.add": _add_key,
     "checkpoint.sign": _sign,
@@ -222,6 +240,8 @@ _TRANSITIONS: dict[str, Callable[[State, Entry], None]] = {
     "kill.engage": _engage,
     "kill.consent": _consent,
     "kill.release": _disengage,
+    "corpus.erase": _erase,
+    "corpus.readmit": _readmit,
 }
 _MOVES = {"release", "rollback", "kill.engage", "kill.consent", "kill.release"}  # each says what is live after it
 

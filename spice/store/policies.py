@@ -1,8 +1,8 @@
 """What each part of the platform may do in an S3 store: one policy document per role.
 
 Training cannot read evaluations or write them, evaluation cannot write checkpoints, only what governs releases writes
-the ledger, and nobody but the store's administrator deletes anything, save that training replaces its own state. The
-documents are in the language that AWS, MinIO and other services share.
+the ledger, and nobody but the store's administrator deletes anything, save that training replaces its own state and
+that a document can be erased. The policies are in the language that AWS, MinIO and other services share.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from spice.store.canonical import JSON
 
 Policy: TypeAlias = dict[str, JSON]
 
+_DOCUMENTS = ("datasets/", "packs/", "shards/")
 _LEDGER = ("ledger/", "trust/", "release.json", "switch.json", "drill.json")
 _DECIDED = ("decisions/", "index/", "policies/", "requests/", "signatures/")
 _EVIDENCE = ("datasets/", "checkpoints/", "evaluations/", "drift/", "runs/", *_DECIDED, *_LEDGER)
@@ -37,7 +38,18 @@ class Access:
 
 
 ROLES = {
-    "ingest": Access("documents to dataset versions", ("documents/", "datasets/", "checkpoints/"), ("datasets/",)),
+    "ingest": Access(
+        "documents to dataset versions",
+        ("documents/", *_DOCUMENTS, "checkpoints/", *_LEDGER),
+        _DOCUMENTS,
+        ("datasets/*/withdrawn.json",),
+    ),
+    "erase": Access(
+        "erasing documents",
+        (*_DOCUMENTS, "checkpoints/", "runs/", *_LEDGER),
+        ("datasets/", "runs/*/tasks/", "ledger/"),
+        ("datasets/", "packs/", "runs/*/tasks/", "runs/*/report.html"),
+    ),
     "train": Access(
         "self-play",
         ("datasets/", "checkpoints/", "runs/", *_LEDGER),

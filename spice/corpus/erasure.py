@@ -1,0 +1,212 @@
+"""The right to erasure: finding a document everywhere in the store, and taking it out.
+
+A version that holds the document cannot be changed, so its files go and its
+manifest stays, for lineage, with a note beside it; the latest version of a
+data set gets a successor without the document. Packs that hold it go whole:
+the other files in them are read again when they are next needed.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import tempfile
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from spice.corpus import dataset
+from spice.corpus.pack import DOCUMENTS
+from spice.corpus.packs import KIND
+from spice.errors import CorpusError, IntegrityError, NotFoundError
+from spice.store import artifacts
+from spice.store.base import ObjectStore
+from spice.store.canonical import JSON, dumps, is_digest
+from spice.store.refs import LATEST, MANIFEST
+
+_LEAST_DIGITS = 8
+
+
+@dataclass(frozen=True)
+class Target:
+    """A document to erase, and where it is.
+
+    Attributes:
+        documents: digests of the document and of its exact copies.
+        words: digests of their words, by which copies with other case or layout are known.
+        sources: the names that they have.
+        versions: references of the dataset versions that hold one of them.
+        packs: references of the packs that do.
+        near_copies: names of documents that were left out as near copies; they may take its place when it is gone.
+    """
+
+    documents: tuple[str, ...]
+    words: tuple[str, ...]
+    sources: tuple[str, ...]
+    versions: tuple[str, ...]
+    packs: tuple[str, ...]
+    near_copies: tuple[str, ...]
+
+
+def find(store: ObjectStore, name: str) -> Target:
+    """Find a document in all versions and packs of the store.
+
+    Args:
+        store: where to look; every version and pack is read.
+        name: its digest (`document_id` of its segments), at least eight digits of it, or its name in the corpus.
+
+    Raises:
+        CorpusError: it is nowhere, or the digits fit more than one.
+        IntegrityError: a version or pack is damaged, so nobody can tell what it holds.
+    """
+    holding = {ref: _documents(store, ref) for ref in versions(store)}
+    by_name = {document for rows in holding.values() for document, source, _ in rows if source == name}
+    digits = len(name) >= _LEAST_DIGITS and not set(name) - set("0123456789abcdef")
+    ids = {document for rows in holding.values() for document, _, _ in rows if document.startswith(name)}
+    ids = by_name or (ids if digits else set()) or ({name} if is_digest(name) else set())
+    if not ids:
+        raise CorpusError(f"{name} is no document of a version in {store.url}. Give its name or its digest.")
+    if len(ids) > 1 and not by_name:
+        raise CorpusError(f"{name} could be any of {', '.join(sorted(ids))}; give more digits.")
+    packed = {ref: _fingerprints(store, ref) for ref in _packs(store)}
+    words = {word for rows in packed.values() for document, word in rows if document in ids}
+    ids |= {document for rows in packed.values() for document, word in rows if word in words}
+    found = [(ref, *row) for ref, rows in holding.items() for row in rows]
+    return Target(
+        documents=tuple(sorted(ids)),
+        words=tuple(sorted(words)),
+        sources=tuple(sorted({source for _, document, source, _ in found if document in ids})),
+        versions=tuple(sorted({ref for ref, document, _, _ in found if document in ids})),
+        packs=tuple(sorted(ref for ref, rows in packed.items() if any(document in ids for document, _ in rows))),
+        near_copies=tuple(sorted({source for _, one, source, kept in found if kept in ids and one not in ids})),
+    )
+
+
+def purge(store: ObjectStore, target: Target) -> dict[str, str]:
+    """Take a document out of packs and versions; repeating it completes what was interrupted.
+
+    Returns:
+        For each latest version that held it the reference of its successor.
+    """
+    for ref in target.packs:
+        _remove(store, ref, (MANIFEST,))
+        _remove(store, ref, ())
+    successors = {}
+    for ref in target.versions:
+        prefix = ref.rpartition("/")[0]
+        if _is_latest(store, ref):
+            successors[ref] = _successor(store, ref, frozenset(target.documents), frozenset(target.sources))
+            artifacts.tag(store, prefix, LATEST, successors[ref].rpartition("/")[2])
+        note: dict[str, JSON] = {"documents": list(target.documents), "successor": successors.get(ref)}
+        store.put(f"{ref}/{dataset.WITHDRAWN}", dumps(note))
+    # All that bear the note, so that what another one began is completed too.
+    for info in list(store.list("datasets/")):
+        if info.key.endswith(f"/{dataset.WITHDRAWN}"):
+            _remove(store, info.key.rpartition("/")[0], None)
+    return successors
+
+
+def versions(store: ObjectStore) -> Iterator[str]:
+    """References of all dataset versions whose files are there."""
+    keys = [info.key for info in store.list("datasets/")]
+    withdrawn = {key.rpartition("/")[0] for key in keys if key.endswith(f"/{dataset.WITHDRAWN}")}
+    for key in keys:
+        ref, _, name = key.rpartition("/")
+        if name == MANIFEST and ref not in withdrawn and is_digest(ref.rpartition("/")[2]):
+            yield ref
+
+
+def _is_latest(store: ObjectStore, ref: str) -> bool:
+    try:
+        return artifacts.resolve(store, f"{ref.rpartition('/')[0]}@{LATEST}") == ref
+    except NotFoundError:
+        return False
+
+
+def _documents(store: ObjectStore, ref: str) -> list[tuple[str, str, str]]:
+    """(document, its name, the document that it repeats or "") of everything in a version, copies included."""
+    found: set[tuple[str, str, str]] = set()
+    for name in artifacts.files(store, ref):
+        if not name.endswith(".parquet"):
+            continue
+        columns = ["document_id", "source", *(["kept_id"] if name == dataset.CLUSTERS else [])]
+        for batch in _parquet(store, ref, name).iter_batches(columns=columns, use_threads=False):
+            found |= {(row["document_id"], row["source"], row.get("kept_id", "")) for row in batch.to_pylist()}
+    return sorted(found)
+
+
+def _packs(store: ObjectStore) -> list[str]:
+    return [
+        info.key.removesuffix(f"/{MANIFEST}") for info in store.list(f"{KIND}/") if info.key.endswith(f"/{MANIFEST}")
+    ]
+
+
+def _fingerprints(store: ObjectStore, ref: str) -> list[tuple[str, str]]:
+    """(document, digest of its words) of the documents in a pack."""
+    try:
+        table = pa.ipc.open_file(pa.BufferReader(artifacts.read(store, ref, DOCUMENTS))).read_all()
+        rows = table.select(["document_id", "words"]).to_pylist()
+    except (pa.ArrowException, OSError, KeyError) as error:
+        raise IntegrityError(f"{ref}/{DOCUMENTS} is no table of a pack: {error}") from error
+    return [(row["document_id"].hex(), row["words"].hex()) for row in rows if row["document_id"]]
+
+
+def _successor(store: ObjectStore, ref: str, documents: frozenset[str], sources: frozenset[str]) -> str:
+    """Write a version like another, without some documents."""
+    fields = artifacts.manifest(store, ref)
+    counts: Counter[str] = Counter()
+    with tempfile.TemporaryDirectory(prefix="spice-erase-") as place:
+        folder = Path(place)
+        shards, clusters = dataset.ShardWriter(folder), dataset.ClusterWriter(folder / dataset.CLUSTERS)
+        seen: set[str] = set()
+        for segment in dataset.iterate(store, ref):
+            if segment.document_id not in documents:
+                shards.add(segment)
+                counts[f"documents_{segment.split}"] += segment.document_id not in seen
+                counts[f"segments_{segment.split}"] += 1
+                counts[f"tokens_{segment.split}"] += segment.tokens
+                seen.add(segment.document_id)
+        shards.flush()
+        for cluster in dataset.clusters(store, ref):
+            if not {cluster.document_id, cluster.kept_id} & documents:
+                clusters.add(cluster)
+        clusters.close()
+        left_out = _left_out_without(store, ref, sources)
+        files: dict[str, bytes | Path] = {**shards.files, dataset.CLUSTERS: clusters.path, dataset.LEFT_OUT: left_out}
+        kept = {key: value for key, value in fields.items() if key != "files"}
+        erased = sorted({*fields.get("erased", ()), *documents})
+        return artifacts.write(
+            store, ref.rpartition("/")[0], files, {**kept, "counts": {**fields["counts"], **counts}, "erased": erased}
+        )
+
+
+def _left_out_without(store: ObjectStore, ref: str, sources: frozenset[str]) -> bytes:
+    if dataset.LEFT_OUT not in artifacts.files(store, ref):
+        return b""
+    lines = artifacts.read(store, ref, dataset.LEFT_OUT).splitlines(keepends=True)
+    return b"".join(line for line in lines if not _mentions(json.loads(line), sources))
+
+
+def _mentions(item: dict[str, Any], sources: frozenset[str]) -> bool:
+    return item["source"] in sources or item["detail"] in sources
+
+
+def _remove(store: ObjectStore, ref: str, names: Sequence[str] | None) -> None:
+    """Delete some files of an artifact, all if none are named, or all but what tells of it if `None`."""
+    keeps = {MANIFEST, dataset.WITHDRAWN} if names is None else set()
+    for info in list(store.list(f"{ref}/")):
+        name = info.key.removeprefix(f"{ref}/")
+        if name not in keeps and (not names or name in names):
+            store.delete(info.key)
+
+
+def _parquet(store: ObjectStore, ref: str, name: str) -> pq.ParquetFile:
+    try:
+        return pq.ParquetFile(io.BytesIO(artifacts.read(store, ref, name)))
+    except pa.ArrowException as error:
+        raise IntegrityError(f"{ref}/{name} is no table of a version: {error}") from error
