@@ -31,6 +31,8 @@ from spice.learner.shards import MASTER, MEAN, SQUARE, Piece, Shard, Shards
 from spice.learner.tally import Tally
 from spice.learner.trie import Packed
 
+_BUCKET = 2**25  # elements that travel at once; DeepSpeed's own 5e8 would take gigabytes
+
 
 class DeepSpeedLearner:
     """Policy-gradient updates with ZeRO stage 1, 2 or 3."""
@@ -253,7 +255,12 @@ def _settings(config: LearnerConfig) -> dict[str, Any]:
         "train_micro_batch_size_per_gpu": 1,
         "gradient_accumulation_steps": 1,  # where a batch ends is said by hand
         "gradient_clipping": config.max_grad_norm,
-        "zero_optimization": {"stage": config.zero_stage, "overlap_comm": torch.cuda.is_available()},
+        "zero_optimization": {
+            "stage": config.zero_stage,
+            "overlap_comm": torch.cuda.is_available(),
+            "reduce_bucket_size": _BUCKET,
+            "allgather_bucket_size": _BUCKET,
+        },
         "zero_allow_untested_optimizer": True,
         "zero_force_ds_cpu_optimizer": False,
         "bf16": {"enabled": low},

@@ -116,6 +116,10 @@ class TorchLearner:
             return merged_weights(self._model)
         return {name: master.detach() for name, master in self._masters.items()}
 
+    def computing(self) -> list[torch.Tensor]:
+        """What the forward pass reads, rounded to `learner.precision`; the masters themselves in float32."""
+        return [p.detach() for p in self._model.parameters()]
+
     def capture(self) -> Shard:
         """Copy this rank's share of weights and moments to the host; see `spice.learner.base.Learner`."""
         sizes = {name: p.numel() for name, p in self._masters.items()}

@@ -10,7 +10,8 @@ from pathlib import Path
 
 from spice.config import ModelConfig
 from spice.errors import ModelError
-from spice.models import smollm2, tiny
+from spice.models import shapes, smollm2, tiny
+from spice.models.shapes import Shape
 from spice.store import artifacts
 from spice.store.base import ObjectStore
 
@@ -49,6 +50,17 @@ def locate(config: ModelConfig, store: ObjectStore | None = None) -> Path:
     if Path(name).is_dir():
         return Path(name)
     return _from_hub(config)
+
+
+def shape_of(config: ModelConfig, store: ObjectStore | None = None) -> Shape:
+    """The shape of the model that `config` names, without fetching anything from a hub. Raises `ModelError`."""
+    if config.name in shapes.KNOWN:
+        return shapes.KNOWN[config.name]
+    local = config.name in _BUILDERS or config.name.startswith("checkpoints/") or Path(config.name).is_dir()
+    if not local and "/" in config.name:
+        known = ", ".join(shapes.KNOWN)
+        raise ModelError(f"The shape of {config.name} is not known ({known} are). Give a folder that holds the model.")
+    return shapes.of_folder(locate(config, store))
 
 
 def warm_start_folder(name: str) -> Path:

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Protocol
 
 from spice.config import Config
-from spice.errors import TrainingError
+from spice.errors import ConfigError, TrainingError
 from spice.training import heartbeat
 from spice.training.job import Ending, Job, Step
 from spice.training.stopping import Stopper
@@ -58,6 +58,7 @@ def launch(
         SpiceError: what the ranks raised, for the same reasons.
         KeyboardInterrupt: Ctrl-C or SIGTERM; the ranks have saved everything done so far.
     """
+    _require_gpus(config)
     with tempfile.TemporaryDirectory(prefix="spice-ranks-") as temporary:
         folder = Path(temporary)
         Job(corpus=corpus, run=run, config=config, resume=resume, parent=os.getpid()).write(folder)
@@ -70,10 +71,23 @@ def launch(
         return _outcome(folder, process.returncode)
 
 
+def _require_gpus(config: Config) -> None:
+    """Refuse to put several ranks on one GPU, where there are GPUs. Raises `ConfigError`."""
+    import torch
+
+    gpus = torch.cuda.device_count()
+    if gpus and config.model.device != "cpu" and config.training.ranks > gpus:
+        raise ConfigError(
+            f"training.ranks is {config.training.ranks}, and this machine has {gpus} GPUs; each rank takes one. "
+            f"Set training.ranks={gpus}; `spice plan` tells whether the model fits then."
+        )
+
+
 def _torchrun(folder: Path, ranks: int) -> subprocess.Popen[bytes]:
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(ranks)]
     command += ["--log-dir", str(folder / "logs"), "--redirects", "3", "-m", "spice.rank", str(folder)]
-    environ = {**os.environ}
+    # What another torchrun, or Kubeflow, said to this process is not meant for these ranks.
+    environ = {name: value for name, value in os.environ.items() if not name.startswith(("PET_", "TORCHELASTIC_"))}
     # Else torchrun sets it to 1 and says so; what is meant is a rank's share of the cores.
     environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // ranks)))
     with (folder / "torchrun.log").open("wb") as log:

@@ -117,7 +117,15 @@ def test_config_show_says_where_each_value_came_from(
 
 def test_presets_are_listed_with_their_purpose(capsys: pytest.CaptureFixture[str]) -> None:
     _, out, _ = spice("config", "presets", capsys=capsys)
-    assert [line.split()[0] for line in out.splitlines()] == ["arena", "laptop", "qwen3-4b", "qwen3-8b", "smoke"]
+    assert [line.split()[0] for line in out.splitlines()] == [
+        "arena",
+        "laptop",
+        "octothinker-3b",
+        "octothinker-8b",
+        "qwen3-4b",
+        "qwen3-8b",
+        "smoke",
+    ]
 
 
 def test_a_closed_pipe_is_no_traceback() -> None:
