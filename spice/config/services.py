@@ -71,6 +71,12 @@ class ServingConfig(Section):
         None, description="checkpoints/<digest> of a second release that gets a share of the requests"
     )
     canary_share: float = Field(0.0, ge=0.0, le=1.0, description="share of requests that the canary answers")
+    traffic_share: float = Field(
+        0.0,
+        ge=0.0,
+        le=1.0,
+        description="share of requests of which a sketch without text is kept for drift checks; 0 keeps nothing",
+    )
     require_keys: bool = Field(True, description="ask for an API key; without, only loopback addresses are served")
     public_metrics: bool = Field(False, description="show /metrics without an API key")
     max_request_bytes: int = Field(2**20, ge=1024, description="longest request body")

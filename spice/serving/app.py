@@ -41,6 +41,7 @@ from spice.serving.loading import open_release
 from spice.serving.metrics import Metrics, short
 from spice.serving.permit import Permit
 from spice.serving.requests import parse
+from spice.serving.traffic import Traffic
 from spice.store.base import ObjectStore
 from spice.trust.ledger import Clock
 
@@ -68,7 +69,7 @@ def build(
     Args:
         store: ledger, switch, checkpoints and API keys.
         config: `serving` above all.
-        rng: chooses who gets the canary.
+        rng: chooses who gets the canary, and which questions are sketched.
         clock: the present.
         monotonic: seconds, for ages and limits.
     """
@@ -112,13 +113,14 @@ class Gateway:
             monotonic,
         )
         self._follower = Follower(store, self._config, self._fleet.permit, clock, monotonic)
+        self._traffic = Traffic(store, self._config, rng, clock)
         self._metrics.store_age.set_function(lambda: self._follower.age)
         self._broken = False
 
     @asynccontextmanager
     async def lifespan(self, app: ASGIApp) -> AsyncIterator[None]:  # noqa: ARG002 - Starlette's signature
         """Follow the store while the server runs."""
-        tasks = [asyncio.create_task(run()) for run in (self._follower.run, self._fleet.run)]
+        tasks = [asyncio.create_task(run()) for run in (self._follower.run, self._fleet.run, self._traffic.run)]
         for task in tasks:
             task.add_done_callback(self._ended)
         try:
@@ -166,6 +168,7 @@ class Gateway:
                 await held.enter_async_context(self._admission.turn())
                 loaded = held.enter_context(self._fleet.answering(wanted.model))
                 record.release = loaded.ref
+                self._traffic.note(loaded.ref, wanted)
                 guard = Guard(loaded.cut, request.receive, self._config.request_seconds)
                 held.callback(guard.close)
                 headers = {HEADER: loaded.ref.rpartition("/")[2], **_NO_STORE}

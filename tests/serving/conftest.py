@@ -96,6 +96,7 @@ class Gateway:
 
     url: str
     client: httpx.Client
+    stop: Callable[[], None]
 
     def until(self, holds: Callable[[], Any]) -> Any:
         """Wait for something that another thread is about to do."""
@@ -158,7 +159,7 @@ def start() -> Iterator[Callable[..., Gateway]]:
                 thread.join()
 
             running.callback(stop)
-            return Gateway(url, client)
+            return Gateway(url, client, stop)
 
         yield start
 
