@@ -41,16 +41,19 @@ def read_pdf(data: bytes, config: CorpusConfig) -> Iterator[Document | Unread]:
     if not read or all(text is None for text in texts):
         raise UnreadableError("damaged PDF", f"none of {count} pages can be read")
     scanned = [number for number, text in enumerate(texts) if text == ""]
+    notes: tuple[str, ...] = ("pages without text layer",) if scanned else ()
     if scanned and config.parsing.ocr:
-        recognise = page_reader()
-        for number in scanned:
-            texts[number] = recognise(file[number])
-        scanned = []
+        try:
+            recognise = page_reader()
+        except UnreadableError as error:
+            yield Unread(error.reason, error.detail)
+        else:
+            texts = [recognise(file[number]) if text == "" else text for number, text in enumerate(texts)]
+            scanned, notes = [], ("pages read by OCR",)
     if len(scanned) == read:
         raise UnreadableError("scanned PDF without text layer", f"{count} pages; see corpus.parsing.ocr")
     yield from _partly(count, read, scanned, [number for number, text in enumerate(texts) if text is None])
     title = file.get_metadata_value("Title").strip()
-    notes = ("pages without text layer",) if scanned else ()
     yield numbered_document(title[:200], (text or "" for text in texts), "page", notes)
 
 
