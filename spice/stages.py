@@ -13,26 +13,20 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import asdict, dataclass
 from datetime import datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from spice.config import Config
 from spice.corpus import dataset
-from spice.corpus.ingest import IngestReport, count_files
-from spice.corpus.ingest import ingest as ingest_documents
-from spice.corpus.sources.open import open_sources
 from spice.errors import ConfigError, IntegrityError, NotFoundError
+from spice.ingesting import ingest, ingest_shard, merge_shards
 from spice.models.catalog import checkpoint_folder, locate
-from spice.models.tokenizer import token_counter
 from spice.promotion import gate, release
 from spice.promotion import request as requests
-from spice.promotion.erasure import erased
 from spice.promotion.gate import Decision
 from spice.promotion.release import Status
 from spice.promotion.switch import require_disengaged
 from spice.selfplay.types import Document, Oracle, Task
 from spice.store import ObjectStore, artifacts, open_store
-from spice.store.refs import LATEST
 
 if TYPE_CHECKING:
     from spice.evaluation.items import Results, Suite
@@ -40,6 +34,25 @@ if TYPE_CHECKING:
     from spice.rollout.base import Engine
     from spice.training.loop import Progress, Trained
     from spice.trust.signing import Signer
+
+
+__all__ = [
+    "DriftChecked",
+    "Evaluated",
+    "coevolve",
+    "decide",
+    "drift_check",
+    "evaluate",
+    "ingest",
+    "ingest_shard",
+    "judge",
+    "merge_shards",
+    "promote",
+    "request_promotion",
+    "rollback",
+    "train",
+    "verify_promotion",
+]
 
 
 @dataclass(frozen=True)
@@ -56,49 +69,6 @@ class DriftChecked:
 
     ref: str
     report: DriftReport
-
-
-def ingest(
-    documents: Sequence[str | Path],
-    name: str,
-    config: Config,
-    *,
-    strict: bool = False,
-    verify: bool = False,
-    progress: Progress,
-) -> IngestReport:
-    """Write the dataset version `datasets/<name>/<digest>`, from now on the latest; see `spice.corpus.ingest`.
-
-    Args:
-        documents: folders, files and other sources, see `spice.corpus.sources.open`.
-        name: of the dataset.
-        config: sections `corpus`, `model` (whose tokens are counted) and `store`.
-        strict: fail at an unreadable file.
-        verify: look at the bytes of every file, even where its source says that it did not change.
-        progress: told after each file.
-
-    Raises:
-        IntegrityError: the ledger is broken, so nobody can tell which documents were erased.
-    """
-    store = open_store(config.store)
-    tokenizer = locate(config.model, store)
-    report = ingest_documents(
-        open_sources(documents, config.corpus, config.store),
-        name,
-        store,
-        config.corpus,
-        config.model.name,
-        token_counter(tokenizer),
-        strict=strict,
-        progress=progress,
-        tokenizer=tokenizer,
-        erased=erased(store),
-        verify=verify,
-        total=sum(count_files(Path(spec)) for spec in documents),
-    )
-    prefix, _, digest = report.ref.rpartition("/")
-    artifacts.tag(store, prefix, LATEST, digest)
-    return report
 
 
 def train(

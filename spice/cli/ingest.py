@@ -19,6 +19,7 @@ from spice.cli.common import (
 )
 from spice.cli.progress import reporter
 from spice.cli.run import dataset_name
+from spice.errors import ConfigError
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -52,6 +53,14 @@ def ingest(
     verify: Annotated[
         bool, typer.Option("--verify", help="Look at the bytes of every file, also of those that seem unchanged.")
     ] = False,
+    shard: Annotated[
+        str | None,
+        typer.Option("--shard", metavar="I/N", help="Read only this share of the files; merge all shares afterwards."),
+    ] = None,
+    merge: Annotated[
+        bool,
+        typer.Option("--merge", help="DOCS are the references that --shard printed: make a version of them."),
+    ] = False,
     strict: Annotated[bool, typer.Option("--strict", help="Fail at the first unreadable file.")] = False,
     preset: PresetOption = DEFAULT_PRESET,
     file: FileOption = None,
@@ -67,16 +76,26 @@ def ingest(
     from spice import stages
 
     config = load_config(preset, file, sets, store)
+    name = name or (documents[0].split("/")[1] if merge and "/" in documents[0] else dataset_name(Path(documents[0])))
     with reporter(as_json) as progress:
-        report = stages.ingest(
-            documents,
-            name or dataset_name(Path(documents[0])),
-            config,
-            strict=strict,
-            verify=verify,
-            progress=progress,
-        )
+        if shard is not None:
+            read = stages.ingest_shard(
+                documents, name, config, *_share(shard), strict=strict, verify=verify, progress=progress
+            )
+            emit({"ref": read}, f"Read. When all shares are: spice ingest --merge {read} ...", as_json)
+            return
+        if merge:
+            report = stages.merge_shards(documents, name, config, progress=progress)
+        else:
+            report = stages.ingest(documents, name, config, strict=strict, verify=verify, progress=progress)
     emit(report, summary(report), as_json)
+
+
+def _share(text: str) -> tuple[int, int]:
+    number, _, of = text.partition("/")
+    if not (number.isdecimal() and of.isdecimal()):
+        raise ConfigError(f"--shard {text}: expected two numbers, such as 1/4.")
+    return int(number), int(of)
 
 
 def summary(report: IngestReport) -> RenderableType:
