@@ -81,6 +81,20 @@ class LearnerMetrics(Record):
     grad_norm: float | None = None
     logprob_gap_mean: float | None = None
     logprob_gap_max: float | None = None
+    mismatch_kl: float | None = None
+    importance_ess: float | None = None
+    role_norms: dict[str, float | None] = {}
+
+
+class Speed(Record):
+    """What the machines did; shares, and tokens a second."""
+
+    generated_tokens_per_second: float | None = None
+    trained_tokens_per_second: float | None = None
+    engine_idle_share: float | None = None
+    prompt_cached_share: float | None = None
+    padding_share: float | None = None
+    mfu: float | None = None
 
 
 class Iteration(Record):
@@ -93,6 +107,7 @@ class Iteration(Record):
     audit: AuditMetrics = AuditMetrics()
     oracle: OracleMetrics = OracleMetrics()
     learner: LearnerMetrics = LearnerMetrics()
+    speed: Speed = Speed()
     health: dict[str, float | None] = {}
     warnings: tuple[str, ...] = ()
     seconds: dict[str, float | None] = {}

@@ -23,6 +23,7 @@ from spice.selfplay.alarms import Alarm
 from spice.selfplay.archive import QuestionArchive
 from spice.store.base import ObjectStore
 from spice.training.played import Outcome, Played
+from spice.training.speed import speed
 
 _SCHEMA = pa.schema(
     [
@@ -98,12 +99,12 @@ class Recorder:
                 ) from error
             self._archive.add([row["question"] for row in table.to_pylist() if row["valid"]])
 
-    def write(self, outcome: Outcome) -> dict[str, Any]:
-        """Store an iteration's tasks, then its metrics; returns the metrics."""
+    def write(self, outcome: Outcome, ranks: int = 1) -> dict[str, Any]:
+        """Store an iteration's tasks, then its metrics; returns the metrics. `ranks` have played it."""
         signals = health.assess([_health_attempt(one) for one in outcome.played], self._archive)
         signals |= _update_signals(outcome)
         raised = alarms.alarms(signals, self._history, self._limits)
-        found = metrics(outcome, signals, raised)
+        found = metrics(outcome, signals, raised, ranks)
         self._history.append(signals)
         self.raised.append(raised)
         buffer = io.BytesIO()
@@ -128,7 +129,7 @@ def tasks_key(run: str, iteration: int) -> str:
     return _key(run, "tasks", iteration, "parquet")
 
 
-def metrics(outcome: Outcome, signals: dict[str, float], raised: Sequence[Alarm]) -> dict[str, Any]:
+def metrics(outcome: Outcome, signals: dict[str, float], raised: Sequence[Alarm], ranks: int = 1) -> dict[str, Any]:
     """An iteration's figures by role. Rates are shares in [0, 1], entropies nats per token, `None` where undefined."""
     played = outcome.played
     valid = [one for one in played if one.answers]
@@ -177,8 +178,12 @@ def metrics(outcome: Outcome, signals: dict[str, float], raised: Sequence[Alarm]
             "logprob_gap_max": update.logprob_gap_max,
             "clipped_share": update.clipped_share,
             "importance_ess": update.importance_ess,
+            "mismatch_kl": update.mismatch_kl,
+            "role_norms": {role: update.role_norms.get(role) for role in ("challenger", "reasoner")},
             "tokens": update.tokens,
+            "trained_tokens": update.trained_tokens,
         },
+        "speed": speed(outcome, ranks),
         "seconds": {**outcome.seconds, "total": sum(outcome.seconds.values())},
     }
 

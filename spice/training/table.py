@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from spice.config import Config
 from spice.learner.ranks import Ranks
 from spice.models.loading import load_tokenizer
-from spice.rollout.base import Engine
+from spice.rollout.base import Engine, EngineStats
 from spice.rollout.open import open_engine
 from spice.selfplay import recipes
 from spice.selfplay.executor import Executor
@@ -18,6 +19,7 @@ from spice.selfplay.verify import Verifier
 from spice.store.base import ObjectStore
 from spice.store.canonical import JSON
 from spice.text.spans import SpanIndex
+from spice.training import wire
 from spice.training.checkpoints import State, host_weights, restore, store_checkpoint
 from spice.training.crew import Crew, posed_by_first
 from spice.training.halting import HaltedError, halting
@@ -91,9 +93,11 @@ class Table:
             pose=self._pose,
             oracle=self._oracle,
         )
+        parts = self._ranks.gather(wire.encode(outcome.rollout))
         if not self._ranks.first:
             return ""
-        found = self._recorder.write(outcome)
+        everywhere = sum((wire.decode(part, EngineStats) for part in parts), EngineStats())
+        found = self._recorder.write(replace(outcome, rollout=everywhere), self._ranks.size)
         rate, reward = found["reasoner"]["pass_rate"], found["challenger"]["reward_mean"]
         words = f"valid {found['tasks']['valid']}/{found['challenger']['attempts']}"
         words += f", pass {rate:.2f}" if rate is not None else ""
