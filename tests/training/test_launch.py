@@ -1,0 +1,158 @@
+"""Several ranks as a user starts them: they are killed, stopped and asked to end, and the run goes on to its weights."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from spice.config import Config
+from spice.errors import SpiceError, TrainingError
+from spice.settings import resolve
+from spice.store import artifacts, open_store
+
+pytest.importorskip("torch")
+
+pytestmark = pytest.mark.ranks
+REPO = Path(__file__).parents[2]
+RUN = "r"
+
+
+def settings(store: Path, *sets: str) -> Config:
+    return resolve("smoke", environ={}, sets=[f"store.url={store}", "training.ranks=2", *sets]).config
+
+
+def ingested(store: Path) -> str:
+    from spice import stages
+
+    return stages.ingest(
+        sorted((REPO / "examples/factbook").glob("a*.md")), "docs", settings(store), progress=quiet
+    ).ref
+
+
+def quiet(*_: Any) -> None:
+    """Nobody wants to know."""
+
+
+def digests(store: Path) -> list[tuple[int, str]]:
+    """Iteration and weight digest of every checkpoint of the run."""
+    from spice.training.checkpoints import load_state
+
+    opened = open_store(settings(store).store)
+    state = load_state(opened, RUN)
+    assert state is not None
+    return [(n, artifacts.files(opened, ref)["model.safetensors"].sha256) for n, ref in state.checkpoints]
+
+
+def train(
+    store: Path, corpus: str, *, resume: bool = False, progress: Callable[..., None] = quiet, sets: Any = ()
+) -> None:
+    from spice import stages
+
+    stages.train(corpus, settings(store, *sets), RUN, resume=resume, progress=progress)
+
+
+def ranks_of(pid: int) -> list[int]:
+    """The processes of the ranks that this process has started, in order of rank."""
+    listed = subprocess.run(["ps", "-eo", "pid,ppid,args"], capture_output=True, text=True, check=True).stdout
+    rows = [line.split(None, 2) for line in listed.splitlines()[1:]]
+    torchrun = {row[0] for row in rows if row[1] == str(pid) and "torch.distributed.run" in row[2]}
+    return sorted(int(row[0]) for row in rows if row[1] in torchrun and "spice.rank" in row[2])
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, list[tuple[int, str]]]]:
+    store = tmp_path_factory.mktemp("undisturbed")
+    corpus = ingested(store)
+    train(store, corpus)
+    yield corpus, digests(store)
+
+
+def test_two_ranks_train_and_the_iterations_are_those_of_one(undisturbed: Any, tmp_path: Path) -> None:
+    _, wanted = undisturbed
+    assert [n for n, _ in wanted] == [0, 1, 2, 3]
+    assert len({digest for _, digest in wanted}) == 4
+
+
+@pytest.mark.parametrize("victim", [0, 1])
+def test_a_rank_that_is_killed_is_named_and_the_run_goes_on_to_the_same_weights(
+    undisturbed: Any, tmp_path: Path, victim: int
+) -> None:
+    corpus, wanted = undisturbed
+    ingested(tmp_path)
+
+    def kill(done: int, total: int, what: str, note: str = "") -> None:
+        if done == 1:
+            os.kill(ranks_of(os.getpid())[victim], signal.SIGKILL)
+
+    with pytest.raises(TrainingError, match=f"Rank {victim} .* died without a word"):
+        train(tmp_path, corpus, progress=kill)
+    assert not ranks_of(os.getpid())
+    train(tmp_path, corpus, resume=True)
+    assert digests(tmp_path) == wanted
+
+
+def test_a_rank_that_is_stopped_is_named_within_a_minute(undisturbed: Any, tmp_path: Path) -> None:
+    corpus, wanted = undisturbed
+    ingested(tmp_path)
+    stopped: list[float] = []
+
+    def stop(done: int, total: int, what: str, note: str = "") -> None:
+        if done == 1:
+            os.kill(ranks_of(os.getpid())[1], signal.SIGSTOP)
+            stopped.append(time.monotonic())
+
+    with pytest.raises(TrainingError, match=r"Rank 1 \(process \d+\) has given no sign of life"):
+        train(tmp_path, corpus, progress=stop, sets=["training.iterations=200"])
+    assert time.monotonic() - stopped[0] < 60 + 30  # half a minute for a busy machine
+    assert not ranks_of(os.getpid())
+    train(tmp_path, corpus, resume=True)
+    assert digests(tmp_path)[:4] == wanted
+
+
+def test_a_wish_to_stop_reaches_the_ranks_and_nothing_is_lost(undisturbed: Any, tmp_path: Path) -> None:
+    corpus, wanted = undisturbed
+    ingested(tmp_path)
+
+    def interrupt(done: int, total: int, what: str, note: str = "") -> None:
+        if done == 0:
+            signal.raise_signal(signal.SIGTERM)
+
+    with pytest.raises(KeyboardInterrupt):
+        train(tmp_path, corpus, progress=interrupt)
+    train(tmp_path, corpus, resume=True)
+    assert digests(tmp_path) == wanted
+
+
+def test_what_a_rank_raises_is_raised_here(undisturbed: Any, tmp_path: Path) -> None:
+    corpus, _ = undisturbed
+    ingested(tmp_path)
+    with pytest.raises(SpiceError, match=r"recipe\.sources"):
+        train(tmp_path, corpus, sets=["recipe.sources=[nowhere/*.md]"])
+
+
+def test_ranks_end_with_the_process_that_started_them(tmp_path: Path) -> None:
+    ingested(tmp_path)
+    command = [sys.executable, "-m", "spice", "train", "docs", "--preset", "smoke", "--store", str(tmp_path)]
+    command += ["--ranks", "2", "--set", "training.iterations=500"]
+    parent = subprocess.Popen(command, cwd=REPO, stderr=subprocess.PIPE, text=True)
+    assert parent.stderr is not None
+    next(line for line in parent.stderr if "train 1/" in line)
+    ranks = ranks_of(parent.pid)
+    assert len(ranks) == 2
+    parent.kill()
+    parent.wait()
+    waiting, ended = threading.Event(), False
+    for _ in range(60):
+        ended = not any(Path(f"/proc/{pid}").exists() for pid in ranks)
+        if ended or waiting.wait(1):
+            break
+    assert ended
