@@ -7,9 +7,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from spice.cli.common import load_config
 from spice.errors import ConfigError, NotFoundError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
+    from spice.config import Config
     from spice.promotion.gate import Decision
     from spice.promotion.request import Request
     from spice.store.base import ObjectStore
@@ -17,11 +21,20 @@ if TYPE_CHECKING:
 
 AsOption = Annotated[str, typer.Option("--as", metavar="NAME", help="Whose key signs this; see `spice keys list`.")]
 ReasonOption = Annotated[str, typer.Option("--reason", help="Why, for whoever reads the ledger later.")]
+RequestArgument = Annotated[str, typer.Argument(help="requests/<digest>; the digest may be cut short")]
 
 
 def now() -> datetime:
     """The clock of the command line."""
     return datetime.now(UTC)
+
+
+def governed(preset: str, file: Path | None, sets: list[str] | None, store: str | None) -> tuple[Config, ObjectStore]:
+    """The configuration that the options of a verb ask for, and its store. Raises `ConfigError`."""
+    from spice.store import open_store
+
+    config = load_config(preset, file, sets, store)
+    return config, open_store(config.store)
 
 
 def acting(store: ObjectStore, name: str) -> Signer:

@@ -6,7 +6,16 @@ from typing import Annotated
 
 import typer
 
-from spice.cli.acting import ReasonOption, acting, describe_decision, describe_request, find, now
+from spice.cli.acting import (
+    ReasonOption,
+    RequestArgument,
+    acting,
+    describe_decision,
+    describe_request,
+    find,
+    governed,
+    now,
+)
 from spice.cli.common import (
     DEFAULT_PRESET,
     FileOption,
@@ -16,12 +25,11 @@ from spice.cli.common import (
     StoreOption,
     again,
     emit,
-    load_config,
 )
 
 
 def approve(
-    request: Annotated[str, typer.Argument(help="requests/<digest>; the digest may be cut short")],
+    request: RequestArgument,
     name: Annotated[
         str | None, typer.Option("--as", metavar="NAME", help="Whose key signs; without it the request is only shown.")
     ] = None,
@@ -37,10 +45,8 @@ def approve(
     from spice.promotion import approval, gate
     from spice.promotion import request as requests
     from spice.promotion.log import ReleaseLog
-    from spice.store import open_store
 
-    config = load_config(preset, file, sets, store)
-    place = open_store(config.store)
+    config, place = governed(preset, file, sets, store)
     ref = find(place, "requests", request)
     log = ReleaseLog(place)
     wanted = requests.load(log, ref)

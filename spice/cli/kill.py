@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 import typer
 
-from spice.cli.acting import AsOption, acting, now
+from spice.cli.acting import AsOption, ReasonOption, acting, governed, now
 from spice.cli.common import (
     DEFAULT_PRESET,
     FileOption,
@@ -16,7 +16,6 @@ from spice.cli.common import (
     StoreOption,
     again,
     emit,
-    load_config,
 )
 
 if TYPE_CHECKING:
@@ -24,8 +23,6 @@ if TYPE_CHECKING:
     from spice.promotion.switch import SwitchStatus
 
 kill = typer.Typer(help="Engage or release the kill-switch.", no_args_is_help=True)
-
-ReasonOption = Annotated[str, typer.Option("--reason", help="Why, for whoever reads the ledger later.")]
 
 
 @kill.command()
@@ -40,10 +37,8 @@ def engage(
 ) -> None:
     """Stop: revoke what is live, go back to the release before it, refuse promotions and new training."""
     from spice.promotion import switch
-    from spice.store import open_store
 
-    config = load_config(preset, file, sets, store)
-    place = open_store(config.store)
+    config, place = governed(preset, file, sets, store)
     _show(switch.engage(place, acting(place, name), reason, now), config, as_json)
 
 
@@ -59,10 +54,8 @@ def release(
 ) -> None:
     """Agree to release the switch; it is released when a second operator agrees."""
     from spice.promotion import switch
-    from spice.store import open_store
 
-    config = load_config(preset, file, sets, store)
-    place = open_store(config.store)
+    config, place = governed(preset, file, sets, store)
     _show(switch.release(place, acting(place, name), reason, now), config, as_json)
 
 
@@ -76,10 +69,9 @@ def status(
 ) -> None:
     """Show the switch. Exit code 1 if it is engaged or cannot be read."""
     from spice.promotion import switch
-    from spice.store import open_store
 
-    config = load_config(preset, file, sets, store)
-    found = switch.status(open_store(config.store))
+    config, place = governed(preset, file, sets, store)
+    found = switch.status(place)
     _show(found, config, as_json)
     if found.engaged:
         raise typer.Exit(1)

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
-import typer
-
-from spice.cli.acting import AsOption, acting, find, now
+from spice.cli.acting import AsOption, RequestArgument, acting, find, governed, now
 from spice.cli.common import (
     DEFAULT_PRESET,
     FileOption,
@@ -16,12 +12,11 @@ from spice.cli.common import (
     StoreOption,
     again,
     emit,
-    load_config,
 )
 
 
 def promote(
-    request: Annotated[str, typer.Argument(help="requests/<digest>; the digest may be cut short")],
+    request: RequestArgument,
     name: AsOption = "local",
     preset: PresetOption = DEFAULT_PRESET,
     file: FileOption = None,
@@ -31,10 +26,8 @@ def promote(
 ) -> None:
     """Make an approved checkpoint live; refused, and said why, unless gate, approvals and switch allow it."""
     from spice.promotion import release
-    from spice.store import open_store
 
-    config = load_config(preset, file, sets, store)
-    place = open_store(config.store)
+    config, place = governed(preset, file, sets, store)
     ref = find(place, "requests", request)
     status = release.promote(place, ref, acting(place, name), config.promotion, now)
     where = again(config, name)

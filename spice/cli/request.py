@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from spice.cli.acting import AsOption, acting, describe_decision, find, now
+from spice.cli.acting import AsOption, acting, describe_decision, find, governed, now
 from spice.cli.common import (
     DEFAULT_PRESET,
     FileOption,
@@ -16,7 +16,6 @@ from spice.cli.common import (
     StoreOption,
     again,
     emit,
-    load_config,
 )
 
 if TYPE_CHECKING:
@@ -35,10 +34,8 @@ def request(
     """Ask for the release of an evaluated checkpoint; refused unless the gate passes it."""
     from spice.promotion import gate
     from spice.promotion import request as requests
-    from spice.store import open_store
 
-    config = load_config(preset, file, sets, store)
-    place = open_store(config.store)
+    config, place = governed(preset, file, sets, store)
     signer = acting(place, name)
     decision = gate.judge(place, find(place, "evaluations", evaluation), config.promotion)
     judged = gate.record(place, decision, signer, now)

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from spice.cli.acting import AsOption, ReasonOption, acting, find, now
+from spice.cli.acting import AsOption, ReasonOption, acting, find, governed, now
 from spice.cli.common import (
     DEFAULT_PRESET,
     FileOption,
@@ -15,7 +15,6 @@ from spice.cli.common import (
     SetOption,
     StoreOption,
     emit,
-    load_config,
 )
 
 
@@ -33,9 +32,8 @@ def rollback(
 ) -> None:
     """Go back to the release before the live one, or to an earlier one."""
     from spice.promotion import release
-    from spice.store import open_store
 
-    place = open_store(load_config(preset, file, sets, store).store)
+    _, place = governed(preset, file, sets, store)
     target = to and find(place, "checkpoints", to)
     status = release.rollback(place, acting(place, name), now, target, reason)
     human = f"Live: {status.live or 'nothing'}  (ledger entry {status.sequence})"
