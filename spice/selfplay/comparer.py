@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import os
-import subprocess
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from spice.errors import SpiceError
-from spice.selfplay.pipe import exchange
+from spice.selfplay.pipe import LineWorker, spawn
 
-START_SECONDS = 60.0
 # The worker limits its own processor time; this only catches one that no longer runs.
 WALL_FACTOR = 4.0
 
@@ -35,10 +33,8 @@ class Comparer:
             command: another worker that speaks the protocol of `spice.selfplay.mathworker`.
         """
         self.timeout_s = timeout_s
-        self._command = list(
-            command or (sys.executable, "-P", "-m", "spice.selfplay.mathworker", str(timeout_s), str(memory_bytes))
-        )
-        self._process: subprocess.Popen[bytes] | None = None
+        ours = (sys.executable, "-P", "-m", "spice.selfplay.mathworker", str(timeout_s), str(memory_bytes))
+        self._worker = LineWorker(partial(spawn, command or ours, _environment()), _unusable)
 
     def __enter__(self) -> Self:
         return self
@@ -61,43 +57,19 @@ class Comparer:
         Raises:
             SpiceError: Math-Verify is not installed, or the worker cannot be started.
         """
-        process = self._process or self._start()
-        request = json.dumps([gold, answer]).encode() + b"\n"
-        reply = exchange(process, request, self.timeout_s * WALL_FACTOR)
-        if reply is None:
-            self.close()
-            return None
-        return reply == b"true\n"
+        reply = self._worker.ask([gold, answer], self.timeout_s * WALL_FACTOR)
+        return None if reply is None else reply == b"true\n"
 
     def close(self) -> None:
         """End the worker, if there is one. The next comparison starts another."""
-        process, self._process = self._process, None
-        if process is not None:
-            process.kill()
-            # Leaving the context closes the pipes and waits for the end.
-            with process:
-                pass
+        self._worker.close()
 
-    def _start(self) -> subprocess.Popen[bytes]:
-        self._process = subprocess.Popen(
-            self._command,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            bufsize=0,
-            env=_environment(),
-            # Ctrl-C is for the caller, which may still need verdicts to end its iteration.
-            start_new_session=True,
-        )
-        reply = exchange(self._process, b"", START_SECONDS)
-        greeting = json.loads(reply) if reply else "it ended before it was ready"
-        if greeting != "ready":
-            self.close()
-            raise SpiceError(
-                f"the verifier's worker process cannot run Math-Verify: {greeting}. "
-                "Install it with: pip install 'spice-platform[train]'"
-            )
-        return self._process
+
+def _unusable(why: str) -> SpiceError:
+    return SpiceError(
+        f"the verifier's worker process cannot run Math-Verify: {why}. "
+        "Install it with: pip install 'spice-platform[train]'"
+    )
 
 
 def _environment() -> dict[str, str]:

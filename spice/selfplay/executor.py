@@ -19,10 +19,9 @@ from types import TracebackType
 from typing import NamedTuple, Self
 
 from spice.errors import RefusedError
-from spice.selfplay.pipe import exchange
+from spice.selfplay.pipe import LineWorker, spawn
 from spice.selfplay.sandbox import WALL_FACTOR
 
-START_SECONDS = 60.0
 _NAMESPACES = ("--user", "--map-root-user", "--net", "--mount", "--ipc", "--uts", "--pid", "--fork", "--kill-child")
 
 
@@ -50,7 +49,7 @@ class Executor:
         self._seconds = seconds
         script = str(Path(__file__).with_name("sandbox.py"))
         self._command = command or (sys.executable, "-P", "-s", "-S", script, str(seconds), str(memory_bytes))
-        self._process: subprocess.Popen[bytes] | None = None
+        self._worker = LineWorker(self._spawn, _unusable)
         self._folder: tempfile.TemporaryDirectory[str] | None = None
 
     def __enter__(self) -> Self:
@@ -74,10 +73,9 @@ class Executor:
         Raises:
             RefusedError: this machine offers no isolation, so that nothing is run.
         """
-        process = self._process or self._start()
-        request = json.dumps({"program": program, "inputs": list(inputs)}).encode() + b"\n"
         # The child's own limits come first; this catches a worker that no longer answers.
-        reply = exchange(process, request, self._seconds * WALL_FACTOR * 2 + 1)
+        request = {"program": program, "inputs": list(inputs)}
+        reply = self._worker.ask(request, self._seconds * WALL_FACTOR * 2 + 1)
         if reply is None:
             self.close()
             return Run((), "it was ended together with the process that ran it")
@@ -86,37 +84,22 @@ class Executor:
 
     def close(self) -> None:
         """End the process, if one was started. The next program starts another."""
-        process, self._process = self._process, None
-        if process is not None:
-            process.kill()
-            with process:
-                pass
+        self._worker.close()
         if self._folder is not None:
             self._folder.cleanup()
             self._folder = None
 
-    def _start(self) -> subprocess.Popen[bytes]:
+    def _spawn(self) -> subprocess.Popen[bytes]:
         self._folder = tempfile.TemporaryDirectory(prefix="spice-executor-")
-        self._process = subprocess.Popen(
-            [*_namespaces(), *self._command],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            bufsize=0,
-            cwd=self._folder.name,
-            # The order of sets depends on the hash seed.
-            env={"PYTHONHASHSEED": "0"},
-            start_new_session=True,
-        )
-        reply = exchange(self._process, b"", START_SECONDS)
-        greeting = json.loads(reply) if reply else "its process ended before it was ready"
-        if greeting != "ready":
-            self.close()
-            raise RefusedError(
-                f"Model-written programs cannot be isolated here, so none is run: {greeting}. The recipe "
-                "absolute_zero needs Linux on x86-64 or ARM64 with seccomp; choose another recipe, or another machine."
-            )
-        return self._process
+        # The order of sets depends on the hash seed.
+        return spawn([*_namespaces(), *self._command], {"PYTHONHASHSEED": "0"}, Path(self._folder.name))
+
+
+def _unusable(why: str) -> RefusedError:
+    return RefusedError(
+        f"Model-written programs cannot be isolated here, so none is run: {why}. The recipe "
+        "absolute_zero needs Linux on x86-64 or ARM64 with seccomp; choose another recipe, or another machine."
+    )
 
 
 def _namespaces() -> tuple[str, ...]:
