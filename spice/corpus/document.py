@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 from bisect import bisect_right
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, Literal, Protocol
+
+from pydantic import TypeAdapter
 
 from spice.errors import CorpusError
 
@@ -130,25 +132,29 @@ def printable(name: str) -> str:
     return "".join(char if char.isprintable() else "\ufffd" for char in text)
 
 
-_KINDS: dict[str, type[EncodedBytes] | type[Numbered] | type[Whole]] = {
-    "bytes": EncodedBytes,
-    "numbered": Numbered,
-    "whole": Whole,
+_KINDS: dict[str, TypeAdapter[EncodedBytes] | TypeAdapter[Numbered] | TypeAdapter[Whole]] = {
+    "bytes": TypeAdapter(EncodedBytes),
+    "numbered": TypeAdapter(Numbered),
+    "whole": TypeAdapter(Whole),
 }
 
 
 def positions_to_json(positions: Positions) -> dict[str, Any]:
     """Positions as plain values, for another process or a file."""
-    for kind, cls in _KINDS.items():
-        if isinstance(positions, cls):
-            return {"kind": kind, **asdict(positions)}
-    raise TypeError(f"no plain form for {type(positions).__name__}")
+    match positions:
+        case EncodedBytes():
+            return {"kind": "bytes", **vars(positions)}
+        case Numbered():
+            return {"kind": "numbered", **vars(positions)}
+        case Whole():
+            return {"kind": "whole", **vars(positions)}
+        case _:
+            raise TypeError(f"no plain form for {type(positions).__name__}")
 
 
 def positions_from_json(fields: dict[str, Any]) -> Positions:
-    """The inverse of `positions_to_json`."""
-    values = {**fields}
-    cls = _KINDS[values.pop("kind")]
-    if cls is Numbered:
-        values["starts"] = tuple(values["starts"])
-    return cls(**values)
+    """The inverse of `positions_to_json`. Raises `ValueError` if these are no positions."""
+    kind = fields.get("kind")
+    if kind not in _KINDS:
+        raise ValueError(f"no positions of kind {kind!r}")
+    return _KINDS[kind].validate_python({name: value for name, value in fields.items() if name != "kind"})

@@ -248,6 +248,26 @@ def test_a_table_of_documents_is_one_per_row(parse: Parse) -> None:
     assert documents[1].positions.locate("", [(0, 1)]) == [(3, 3)]
 
 
+@pytest.mark.parametrize(
+    ("data", "expected"),
+    [
+        (b'{"text": "one"}\n{"text": "two"}\n', [("one", (1, 1)), ("two", (2, 2))]),
+        (b'{"text": "one"}\n\n{"n": 1}\n', [("one", (1, 1)), ("", (3, 3))]),
+        (b'[{"text": "one"},\n {"text": "two"}, 5]', [("one", (1, 1)), ("two", (2, 2)), ("", (3, 3))]),
+        (b'{"text": "one", "n": [1]}', [("one", (1, 1))]),
+        (b'{\n "text": "one"\n}\n', [("one", (1, 1))]),
+        (b'{"n": 1}\n{"n": 2}', [('{"n": 1}\n{"n": 2}', (0, 1))]),
+        (b"[1, 2]", [("[1, 2]", (0, 1))]),
+        (b'[{"broken": ', [('[{"broken": ', (0, 1))]),
+    ],
+)
+def test_json_is_rows_if_its_first_object_has_text(
+    parse: Parse, data: bytes, expected: list[tuple[str, tuple[int, int]]]
+) -> None:
+    documents = parse("a.json", data)
+    assert [(one.text, one.positions.locate(one.text, [(0, 1)])[0]) for one in documents] == expected
+
+
 def test_sheets_are_documents(parse: Parse) -> None:
     from xlsxwriter import Workbook
 

@@ -12,11 +12,14 @@ import zlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from spice.config import CorpusConfig
 from spice.corpus.document import Document
 from spice.corpus.parsing import Parser
+from spice.corpus.parsing.reading import read_item
 from spice.corpus.source import LeftOut, SourceItem
 from spice.errors import CorpusError
 
@@ -140,6 +143,34 @@ def test_an_archive_of_nothing_but_crashes_comes_to_an_end(
     every = [one for _, one in culprit(files)]
     assert texts(every) == ["after"]
     assert reasons(every)["a.zip"] == "too many members crash their reader"
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"\xff\xff\xff\xff",
+        b"\x02\0\0\0[]",
+        b'\x0f\0\0\0{"kind": "ready"',
+        b'\x1b\0\0\0{"kind":"ended","path":[0]}',
+        b'\x34\0\0\0{"kind":"left_out","source":1,"stage":"x","reason":""}',
+    ],
+)
+def test_answers_that_make_no_sense_are_those_of_a_dead_process(tmp_path: Path, answer: bytes) -> None:
+    """A library that was taken over may say anything; it is no more believed than one that crashed."""
+    script = (
+        "import json, os, sys\n"
+        "ready = json.dumps({'kind': 'ready'}).encode()\n"
+        "os.write(1, len(ready).to_bytes(4, 'little') + ready)\n"
+        f"os.write(1, {answer!r})\n"
+        "sys.stdin.buffer.read()\n"
+    )
+    (tmp_path / "a.html").write_bytes(b"<p>x</p>")
+    item = SourceItem("a.html", "a.html", 8, None, tmp_path / "a.html")
+    config = CorpusConfig.model_validate({"parsing": {"silent_seconds": 3}})
+    with Parser(config, (sys.executable, "-c", script)) as parser:
+        ((_, found),) = parser.parse_batch([item])
+    assert isinstance(found, LeftOut)
+    assert found.reason in {"crashes its reader", "takes too long to read"}
 
 
 def test_a_process_that_does_not_start_is_an_error_and_no_fault_of_documents(tmp_path: Path) -> None:
@@ -317,6 +348,18 @@ def test_deep_json_and_long_rows_are_rows_without_text(results: Results) -> None
     assert len(found) == 5
     found = results("a.jsonl", b"\n".join(rows), max_file_bytes=4000)
     assert [text for text in texts(found) if text] == ["fine", "end"]
+
+
+def test_a_table_that_unfolds_without_end_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("spice.corpus.formats.streams._FREE_BYTES", 2**20)  # in this process, to spare a gigabyte
+    table = pa.table({"text": pa.DictionaryArray.from_arrays([0] * 1000, pa.array(["long words " * 10_000]))})
+    path = tmp_path / "a.parquet"
+    pq.write_table(table, path, compression="zstd")
+    assert path.stat().st_size < 10_000
+    item = SourceItem("a.parquet", "a.parquet", path.stat().st_size, None, path)
+    found = [one for one in read_item(item, CorpusConfig()) if isinstance(one, Document | LeftOut)]
+    assert len(texts(found)) < 100
+    assert reasons(found) == {"a.parquet": "expands too much"}
 
 
 def test_deep_mail_comes_to_an_end(results: Results) -> None:

@@ -16,7 +16,7 @@ from spice.corpus.formats.html import read_html
 from spice.corpus.formats.mail import unpack_mail, unpack_mbox
 from spice.corpus.formats.pdf import read_pdf
 from spice.corpus.formats.pptx import read_pptx
-from spice.corpus.formats.rows import unpack_jsonl, unpack_parquet
+from spice.corpus.formats.rows import unpack_json, unpack_jsonl, unpack_parquet
 from spice.corpus.formats.tables import read_csv, read_tsv, read_workbook
 from spice.corpus.formats.text import read_code, read_markdown, read_text
 from spice.corpus.formats.warc import unpack_warc
@@ -28,7 +28,7 @@ PARSER_VERSION = "2"
 
 _CODE = (
     ".adb .ads .asm .awk .bash .bat .c .cc .clj .cljs .cmake .cpp .cs .css .cu .cxx .d .dart .el .elm .erl .ex .exs .f"
-    " .f90 .fs .go .gradle .graphql .groovy .h .hh .hpp .hrl .hs .java .jl .js .json .jsx .kt .kts .less .lisp .lua .m"
+    " .f90 .fs .go .gradle .graphql .groovy .h .hh .hpp .hrl .hs .java .jl .js .jsx .kt .kts .less .lisp .lua .m"
     " .ml .mli .mm .nim .nix .pas .pl .pm .proto .ps1 .py .pyi .r .rb .rkt .rs .scala .scm .scss .sh .sol .sql"
     " .swift .tcl .tf .toml .ts .tsx .vb .vhd .vue .xml .xsd .xsl .yaml .yml .zig .zsh"
 )
@@ -38,8 +38,8 @@ _TEXT = Format("text", (".txt", ".text", ".log", ".rst", ".org", ".tex"), read_t
 FORMATS: tuple[Format, ...] = (
     _TEXT,
     Format("markdown", (".md", ".markdown"), read_markdown, media=("text/markdown",), safe=True),
-    Format("code", tuple(_CODE.split()), read_code, media=("application/json", "text/javascript"), safe=True),
-    Format("html", (".html", ".htm", ".xhtml", ".mhtml"), read_html, media=("text/html", "application/xhtml+xml")),
+    Format("code", tuple(_CODE.split()), read_code, media=("text/javascript",), safe=True),
+    Format("html", (".html", ".htm", ".xhtml"), read_html, media=("text/html", "application/xhtml+xml")),
     Format("pdf", (".pdf",), read_pdf, media=("application/pdf",), magic=(b"%PDF-",)),
     Format("docx", (".docx", ".docm"), read_docx),
     Format("pptx", (".pptx", ".pptm"), read_pptx),
@@ -47,9 +47,10 @@ FORMATS: tuple[Format, ...] = (
     Format("csv", (".csv",), read_csv, media=("text/csv",)),
     Format("tsv", (".tsv", ".tab"), read_tsv, media=("text/tab-separated-values",)),
     Format("workbook", (".xlsx", ".xlsm", ".xlsb", ".xls", ".ods"), read_workbook),
-    Format("mail", (".eml",), unpack=unpack_mail, media=("message/rfc822",)),
+    Format("mail", (".eml", ".mht", ".mhtml"), unpack=unpack_mail, media=("message/rfc822",)),
     Format("mbox", (".mbox",), unpack=unpack_mbox, media=("application/mbox",)),
     Format("jsonl", (".jsonl", ".ndjson"), unpack=unpack_jsonl, media=("application/jsonl",), safe=True),
+    Format("json", (".json",), unpack=unpack_json, media=("application/json",), safe=True),
     Format("parquet", (".parquet",), unpack=unpack_parquet, magic=(b"PAR1",)),
     Format("warc", (".warc",), unpack=unpack_warc, media=("application/warc",), magic=(b"WARC/",)),
     Format("zip", (".zip",), unpack=unpack_zip, media=("application/zip",), magic=(b"PK\x03\x04", b"PK\x05\x06")),

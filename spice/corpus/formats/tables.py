@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterator, Sequence
+import itertools
+from collections.abc import Iterable, Iterator, Sequence
 
 from spice.config import CorpusConfig
 from spice.corpus.decode import decode
@@ -50,7 +51,7 @@ def read_workbook(data: bytes, _config: CorpusConfig) -> Iterator[Document | Unr
         except CalamineError as error:
             yield Unread("damaged sheet", str(error)[:200], name)
             continue
-        yield numbered_document(name, _lines([[_shown(cell) for cell in row] for row in cells]), "row", member=name)
+        yield numbered_document(name, _lines([_shown(cell) for cell in row] for row in cells), "row", member=name)
 
 
 def _decoded(data: bytes) -> tuple[str, tuple[str, ...]]:
@@ -66,26 +67,29 @@ def _delimiter(sample: str) -> str:
 
 def _table(text: str, delimiter: str, notes: tuple[str, ...], config: CorpusConfig) -> Iterator[Document | Unread]:
     csv.field_size_limit(config.max_file_bytes)
+    rows = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
     try:
-        rows = list(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter))
+        first = next(rows, [])
+        heading = [cell.strip() for cell in first]
+        if config.text_field not in heading:
+            yield numbered_document("", _lines(itertools.chain([first], rows)), "row", notes)
+            return
+        for number, row in enumerate(rows, 2):
+            yield from_row(dict(zip(heading, row, strict=False)), number, config)
     except csv.Error as error:
         raise UnreadableError("damaged table", str(error)) from error
-    heading = [cell.strip() for cell in rows[0]] if rows else []
-    if config.text_field not in heading:
-        yield numbered_document("", _lines(rows), "row", notes)
-        return
-    for number, row in enumerate(rows[1:], 2):
-        yield from_row(dict(zip(heading, row, strict=False)), number, config)
 
 
-def _lines(rows: Sequence[Sequence[str]]) -> Iterator[str]:
+def _lines(rows: Iterable[Sequence[str]]) -> Iterator[str]:
     """A row says what its cells are, because a passage of it is read without the heading."""
-    heading = [" ".join(cell.split()) for cell in rows[0]] if rows else []
-    named = _is_heading(heading)
+    heading: list[str] = []
+    named = False
     for number, row in enumerate(rows):
         cells = [" ".join(cell.split()) for cell in row]
+        if not number:
+            heading, named = cells, _is_heading(cells)
         if named and number:
-            yield _CELLS.join(f"{heading[i]}: {cell}" for i, cell in enumerate(cells) if cell and i < len(heading))
+            yield _CELLS.join(f"{name}: {cell}" for name, cell in zip(heading, cells, strict=False) if cell)
         else:
             yield _CELLS.join(filter(None, cells))
 

@@ -8,9 +8,10 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from spice.config import CorpusConfig
-from spice.corpus.document import Document, positions_from_json
+from spice.corpus.document import Document
 from spice.corpus.parsing.frames import FrameReader, write_frame
-from spice.corpus.parsing.reading import Path
+from spice.corpus.parsing.messages import from_message
+from spice.corpus.parsing.reading import Begun, Ended, Path
 from spice.corpus.source import LeftOut, SourceItem
 
 Open = tuple[tuple[Path, str], ...]
@@ -75,20 +76,18 @@ class Exchange:
         path, source = self._opened[-1]
         return path, source, tuple(self._opened[:-1])
 
-    def _take(self, frame: dict[str, Any]) -> Document | LeftOut | None:
-        kind = frame.pop("kind")
-        if kind == "document":
-            positions = positions_from_json(frame.pop("positions"))
-            return Document(**{**frame, "positions": positions, "notes": tuple(frame["notes"])})
-        if kind == "left_out":
-            return LeftOut(**frame)
-        if kind == "begun":
-            self._opened.append((tuple(frame["path"]), frame["source"]))
-        elif kind == "ended":
-            self._opened.pop()
-        else:
-            self.finished += 1
-            self._opened = []
+    def _take(self, message: Any) -> Document | LeftOut | None:
+        match event := from_message(message):
+            case Document() | LeftOut():
+                return event
+            case Begun(path, source):
+                self._opened.append((path, source))
+            case Ended(path):
+                if not self._opened or self._opened.pop()[0] != path:
+                    raise ValueError("the end of a member that did not begin")
+            case None:
+                self.finished += 1
+                self._opened = []
         return None
 
     def _cause(self) -> tuple[str, str]:

@@ -13,6 +13,7 @@ from spice.corpus.document import Document
 from spice.corpus.formats import is_safe
 from spice.corpus.parsing.exchange import Exchange, Open
 from spice.corpus.parsing.frames import FrameReader, write_frame
+from spice.corpus.parsing.messages import READY
 from spice.corpus.parsing.reading import Path, read_item
 from spice.corpus.source import LeftOut, SourceItem
 from spice.errors import CorpusError
@@ -114,11 +115,13 @@ class Parser:
         try:
             write_frame(process.stdin, self._config.model_dump(mode="json"))
             process.stdin.flush()
-            FrameReader(process.stdout.fileno()).next(_START_SECONDS)
-        except (OSError, EOFError, ValueError) as error:
+            is_ready = FrameReader(process.stdout.fileno()).next(_START_SECONDS) == READY
+        except (OSError, EOFError, ValueError):
+            is_ready = False
+        if not is_ready:
             self.close()
             raise CorpusError(
                 f"The process that parses documents does not start: {' '.join(self._command)} ended at once or hangs. "
                 "Run it by hand to see why."
-            ) from error
+            )
         return process

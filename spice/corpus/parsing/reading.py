@@ -24,6 +24,7 @@ Path = tuple[int, ...]
 
 _HEAD_BYTES = 1024
 _LONGEST_NAME = 300
+_ROW_BYTES = 64  # what a row costs, however short
 _SHORT_ENDINGS = {".tgz": ".tar", ".tbz2": ".tar", ".txz": ".tar"}
 
 
@@ -127,6 +128,8 @@ class _Reading:
             if self._after is not None and at <= self._after and not self._is_entered(at):
                 continue
             if not isinstance(one, Member):
+                # Rows of a compressed table come out of a library that counts nothing.
+                budget.spend(_ROW_BYTES + (len(one.text) if isinstance(one, Document) else 0))
                 yield self._told(one, found, source)
                 continue
             self._members_left -= 1

@@ -8,26 +8,29 @@ of an item is answered with a frame, and so is its end.
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 from collections.abc import Iterator
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 from spice.config import CorpusConfig
-from spice.corpus.document import Document, positions_to_json
 from spice.corpus.parsing.frames import read_frame, write_frame
 from spice.corpus.parsing.isolation import isolate
-from spice.corpus.parsing.reading import Begun, Ended, Event, read_item
-from spice.corpus.source import LeftOut, SourceItem
+from spice.corpus.parsing.messages import ITEM_DONE, READY, to_message
+from spice.corpus.parsing.reading import Begun, Event, read_item
+from spice.corpus.source import SourceItem
 
 
 def main() -> None:
     """Answer requests until standard input ends."""
-    requests, answers = sys.stdin.buffer, sys.stdout.buffer
-    sys.stdout = sys.stderr  # a library that prints must not break the frames
+    requests = sys.stdin.buffer
+    # Answers go to a descriptor of their own: no library can print among them.
+    answers = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)
     config = CorpusConfig.model_validate(read_frame(requests))
     isolate(config.parsing.memory_bytes)
-    write_frame(answers, {"kind": "ready"})
+    write_frame(answers, READY)
     answers.flush()
     while (request := read_frame(requests)) is not None:
         after = request["after"]
@@ -38,10 +41,10 @@ def main() -> None:
 
 def _answer(item: SourceItem, config: CorpusConfig, after: tuple[int, ...] | None, answers: BinaryIO) -> None:
     for event in _timed(read_item(item, config, after), config.parsing.seconds):
-        write_frame(answers, _plain(event))
+        write_frame(answers, to_message(event))
         if isinstance(event, Begun):
             answers.flush()  # if the member ends this process, the other side knows which it was
-    write_frame(answers, {"kind": "item"})
+    write_frame(answers, ITEM_DONE)
     answers.flush()
 
 
@@ -58,32 +61,6 @@ def _timed(events: Iterator[Event], seconds: float) -> Iterator[Event]:
         if event is None:
             return
         yield event
-
-
-def _plain(event: Event) -> dict[str, Any]:
-    match event:
-        case Document():
-            return {
-                "kind": "document",
-                "title": event.title,
-                "text": event.text,
-                "positions": positions_to_json(event.positions),
-                "notes": event.notes,
-                "source": event.source,
-                "format": event.format,
-            }
-        case LeftOut():
-            return {
-                "kind": "left_out",
-                "source": event.source,
-                "stage": event.stage,
-                "reason": event.reason,
-                "detail": event.detail,
-            }
-        case Begun():
-            return {"kind": "begun", "path": event.path, "source": event.source}
-        case Ended():
-            return {"kind": "ended", "path": event.path}
 
 
 if __name__ == "__main__":
