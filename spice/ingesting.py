@@ -13,7 +13,9 @@ from spice.corpus.ingest import ingest as ingest_documents
 from spice.corpus.sources.open import open_sources
 from spice.models.catalog import locate
 from spice.models.tokenizer import token_counter
+from spice.promotion.admission import admitted
 from spice.promotion.erasure import erased
+from spice.reporting.documents import build
 from spice.store import ObjectStore, artifacts, open_store
 from spice.store.refs import LATEST
 
@@ -60,6 +62,7 @@ def ingest(
         progress=progress,
         tokenizer=job.tokenizer,
         erased=job.erased,
+        admitted=job.admitted,
         verify=verify,
         total=sum(count_files(Path(spec)) for spec in documents),
     )
@@ -92,11 +95,12 @@ def _job(name: str, config: Config) -> Job:
     store = open_store(config.store)
     tokenizer = locate(config.model, store)
     count = token_counter(tokenizer)
-    return Job(name, store, config.corpus, config.model.name, count, tokenizer, erased(store))
+    return Job(name, store, config.corpus, config.model.name, count, tokenizer, erased(store), admitted(store))
 
 
 def _latest(store: ObjectStore, report: IngestReport) -> IngestReport:
     """Make a version the latest of its data set, and write the page about it."""
     prefix, _, digest = report.ref.rpartition("/")
     artifacts.tag(store, prefix, LATEST, digest)
+    build(store, report.ref)
     return report

@@ -88,7 +88,8 @@ def ingest(
             report = stages.merge_shards(documents, name, config, progress=progress)
         else:
             report = stages.ingest(documents, name, config, strict=strict, verify=verify, progress=progress)
-    emit(report, summary(report), as_json)
+    page = f"{config.store.url.rstrip('/')}/{report.ref}/report.html"
+    emit(report, summary(report, page), as_json)
 
 
 def _share(text: str) -> tuple[int, int]:
@@ -98,8 +99,8 @@ def _share(text: str) -> tuple[int, int]:
     return int(number), int(of)
 
 
-def summary(report: IngestReport) -> RenderableType:
-    """What became of the documents, for people."""
+def summary(report: IngestReport, page: str) -> RenderableType:
+    """What became of the documents, for people; `page` says where the page about them is."""
     from rich.console import Group
     from rich.table import Table
     from rich.text import Text
@@ -125,7 +126,9 @@ def summary(report: IngestReport) -> RenderableType:
         *_listing("Skipped", report.skipped),
         *_listing("Quarantined, because they speak to a model", report.quarantined),
         *(Text(f"\nWarning: {warning}") for warning in report.warnings),
-        Text(f"\nStored as {report.ref}\nTrain on it: spice train {report.ref}"),
+        Text(
+            f"\nStored as {report.ref}\nTo check what became of the documents: {page}\nTrain on it: spice train {report.ref}"
+        ),
     )
 
 

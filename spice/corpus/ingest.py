@@ -24,19 +24,20 @@ import shutil
 from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from spice import __version__
 from spice.config import CorpusConfig
 from spice.corpus.catalogue import Catalogue
-from spice.corpus.compare import compare
+from spice.corpus.compare import compare, kept_texts
 from spice.corpus.dataset import WITHDRAWN
 from spice.corpus.filters.steps import FILTERS
 from spice.corpus.gather import Gathered, Gatherer
 from spice.corpus.packs import Packs, fingerprint
 from spice.corpus.parsing import Parser
 from spice.corpus.reading import Reader
+from spice.corpus.screening import across
 from spice.corpus.segment import CountTokens
 from spice.corpus.source import Source, SourceItem
 from spice.corpus.sources.local import LocalSource
@@ -55,6 +56,7 @@ _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 _WITHOUT_EFFECT = {"workers", "sources"}
 # So few are read before processes for it have started.
 _FEW_FILES = 64
+_PLACES = 200
 
 
 @dataclass(frozen=True)
@@ -88,6 +90,7 @@ class Job:
         count_tokens: tokens of each given text.
         tokenizer: folder of the tokenizer, of which other processes make their own counters; without it none start.
         erased: digests of documents that must not come back, see `spice.corpus.erasure`.
+        admitted: digests of documents to which no screen applies, see `spice.corpus.screening`.
 
     Raises:
         CorpusError: a bad name.
@@ -100,6 +103,7 @@ class Job:
     count_tokens: CountTokens
     tokenizer: Path | None = None
     erased: frozenset[bytes] = frozenset()
+    admitted: frozenset[bytes] = frozenset()
 
     def __post_init__(self) -> None:
         if not _NAME.fullmatch(self.name):
@@ -126,6 +130,7 @@ def ingest(
     *,
     tokenizer: Path | None = None,
     erased: frozenset[bytes] = frozenset(),
+    admitted: frozenset[bytes] = frozenset(),
     verify: bool = False,
     total: int = 0,
 ) -> IngestReport:
@@ -142,6 +147,7 @@ def ingest(
         progress: called with steps done, steps in all (0 if nobody knows), and what is being done.
         tokenizer: folder of the tokenizer.
         erased: digests of documents that must not come back.
+        admitted: digests of documents to which no screen applies.
         verify: look at the bytes of every file, even where its source says that it did not change.
         total: about how many files a source other than folders has, if somebody knows.
 
@@ -149,7 +155,7 @@ def ingest(
         CorpusError: nothing to read, nothing left to train on, a bad name, or, if `strict`, an unreadable file.
         StoreError: the store cannot be written.
     """
-    job = Job(name, store, config, tokenizer_id, count_tokens, tokenizer, erased)
+    job = Job(name, store, config, tokenizer_id, count_tokens, tokenizer, erased, admitted)
     tell = progress or _silent
     with workplace(store.url, name) as folder:
         packs = Packs(store, name, job.made_with, folder / "packs")
@@ -182,10 +188,12 @@ def gather(
         readers: Readers
         if job.tokenizer is None or processes == 1 or 0 < total <= _FEW_FILES:
             parser = stack.enter_context(Parser(job.config))
-            readers = InProcess(Reader(parser, job.config, job.erased, job.count_tokens), packs.new_folder)
+            readers = InProcess(
+                Reader(parser, job.config, job.erased, job.count_tokens, job.admitted), packs.new_folder
+            )
             ahead = 0
         else:
-            pool = Pool(processes, job.config, job.erased, job.tokenizer, packs.new_folder)
+            pool = Pool(processes, job.config, job.erased, job.tokenizer, packs.new_folder, job.admitted)
             readers, ahead = stack.enter_context(pool), 2 * processes
         gatherer = Gatherer(catalogue, packs, readers, job.config, folder / "fetched", ahead, verify, strict)
         return gatherer.gather(items, total, progress)
@@ -202,6 +210,8 @@ def finish(
             "or unreadable). Name a folder or a file with documents."
         )
     outcome = compare(catalogue, packs, job.config, folder / "compare", progress)
+    held_back = across(lambda: kept_texts(catalogue, packs, outcome), job.config, job.admitted)
+    outcome = replace(outcome, quarantined=held_back)
     version = folder / "version"
     shutil.rmtree(version, ignore_errors=True)
     version.mkdir()
@@ -217,6 +227,7 @@ def finish(
         "left_out": dict(sorted(written.left_out.items())),
         "steps": _nested(written.steps),
         "formats": _nested(written.formats),
+        "places": _nested(_largest(written.places)),
         "changed": dict(sorted(written.changed.items())),
         "notes": dict(sorted(written.notes.items())),
         "quarantined": [list(item) for item in written.quarantined],
@@ -260,6 +271,11 @@ def _check(written: Written, config: CorpusConfig) -> list[str]:
     if config.held_out_share > 0 and not counts["documents_held_out"]:
         return ["No document is held out, so nothing can be measured on unseen documents. Add documents."]
     return []
+
+
+def _largest(counted: Counter[tuple[str, str]]) -> Counter[tuple[str, str]]:
+    """The most frequent ones, the same whatever the order in which they were counted."""
+    return Counter(dict(sorted(counted.items(), key=lambda item: (-item[1], item[0]))[:_PLACES]))
 
 
 def _nested(counted: Counter[tuple[str, str]]) -> dict[str, JSON]:

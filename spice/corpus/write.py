@@ -19,6 +19,8 @@ from spice.corpus.compare import Found, Outcome, documents
 from spice.corpus.dataset import CLUSTERS, LEFT_OUT, Cluster, ClusterWriter, Segment, ShardWriter, Split
 from spice.corpus.lines import LineHashes, frequent_lines, without_lines
 from spice.corpus.packs import Packs
+from spice.corpus.prepare import quarantined
+from spice.corpus.screening import SCREEN
 from spice.corpus.segment import CountTokens
 from spice.corpus.source import LeftOut
 from spice.store.canonical import digest
@@ -41,6 +43,8 @@ class Written:
     """What left documents out, by step and reason."""
     formats: Counter[tuple[str, str]] = field(default_factory=Counter)
     """Documents by format and whether they were `kept` or `left out`."""
+    places: Counter[tuple[str, str]] = field(default_factory=Counter)
+    """Likewise by the first part of the name: a folder, or the server."""
     changed: Counter[str] = field(default_factory=Counter)
     """Documents out of which lines were taken, by step."""
     skipped: list[tuple[str, str]] = field(default_factory=list)
@@ -119,6 +123,10 @@ class _Version:
             index, self._next = self._next, self._next + 1
             if (original := int(self._outcome.repeats[index])) >= 0:
                 self._add_repeat(one, index, *self._originals[original])
+            elif index in self._outcome.quarantined:
+                reason, passage = self._outcome.quarantined[index]
+                detail = quarantined(row["document_id"], passage)
+                self.leave_out(LeftOut(_place(one), SCREEN, reason, detail), row["format"])
             else:
                 segments = packs.get(one.entry.pack).segments(one.number)
                 self._add_document(one, segments, "held_out" if self._outcome.held_out[index] else "train")
@@ -134,6 +142,7 @@ class _Version:
         written.counts["quarantined"] += item.stage == "screen"
         if format:
             written.formats[format, "left out"] += 1
+            written.places[_top(item.source), "left out"] += 1
         listed = {"read": written.skipped, "screen": written.quarantined}.get(item.stage)
         if listed is not None and len(listed) < _LISTED:
             listed.append((item.source, item.reason))
@@ -170,6 +179,7 @@ class _Version:
         counts[f"segments_{split}"] += len(kept)
         counts[f"tokens_{split}"] += sum(piece["tokens"] for piece in kept)
         self._written.formats[one.row["format"], "kept"] += 1
+        self._written.places[_top(one.source), "kept"] += 1
         for number, piece in enumerate(kept):
             self._segments.add(_segment(one, number, piece, split))
 
@@ -220,3 +230,10 @@ def _segment(one: Found, number: int, piece: dict[str, Any], split: Split) -> Se
 def _place(one: Found) -> str:
     """Name of a document in lists: rows of one file are told apart by their number."""
     return one.source + (f"#{one.row['first']}" if one.row["unit"] == "row" else "")
+
+
+def _top(source: str) -> str:
+    """The first part of a name, `.` for what lies at the top; of an address all up to the host."""
+    scheme, separator, path = source.rpartition("://")
+    top, slash, _ = path.partition("/")
+    return f"{scheme}{separator}{top}" if slash else "."

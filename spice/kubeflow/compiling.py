@@ -14,7 +14,7 @@ import yaml
 
 from spice.errors import ConfigError
 
-PIPELINES = ("selfplay", "promote", "rollback", "nightly", "compare", "drift")
+PIPELINES = ("selfplay", "promote", "rollback", "nightly", "compare", "drift", "ingest_sharded")
 
 _ROOT = Path(__file__).parents[2]
 _COMPILED = _ROOT / "pipelines" / "compiled"

@@ -16,7 +16,7 @@ from spice.kubeflow import compiling
 REPO = Path(__file__).parents[2]
 COMMITTED = REPO / "pipelines/compiled"
 DECISIONS = {"gate", "request-promotion", "verify", "promote", "rollback", "continue-from", "record-outcome"}
-REPEATABLE = {"ingest", "train", "evaluate", "continue-from", "compare", "drift-check"}
+REPEATABLE = {"ingest", "read-shard", "merge-shards", "train", "evaluate", "continue-from", "compare", "drift-check"}
 SIGNS = {"gate": "spice-keys-request", "request-promotion": "spice-keys-request"} | dict.fromkeys(
     ("promote", "rollback"), "spice-keys-promote"
 )
