@@ -22,6 +22,7 @@ VERBS = {
     "ingest": "Turn documents into an immutable dataset version.",
     "erase": "Take a document out of the store, for good.",
     "plan": "Tell whether a run fits on the GPUs that there are.",
+    "quarantine": "What the screens held back, and the decision to take it in.",
     "train": "Let a model improve itself on a dataset version.",
     "evaluate": "Measure a checkpoint and its base on the same held-out items.",
     "suites": "The benchmarks: list them, copy them, plan how many items a margin takes.",

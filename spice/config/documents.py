@@ -87,6 +87,15 @@ class CorpusConfig(Section):
         5000, ge=1, description="pages of a PDF file that are read; what follows is left out and noted"
     )
     screen_injections: bool = Field(True, description="quarantine documents with text that instructs a model")
+    screen_repeated: int = Field(
+        0, ge=0, description="quarantine documents with a passage of 24 words that stands in so many; 0 is off"
+    )
+    screen_outliers: float = Field(
+        0.0, ge=0.0, description="quarantine documents whose letters are so many deviations from the usual; 0 is off"
+    )
+    personal_data: tuple[str, ...] = Field(
+        (), description="quarantine documents that hold such, as EMAIL_ADDRESS or IBAN_CODE; needs the privacy extra"
+    )
     follow_symlinks: bool = Field(False, description="follow symbolic links that stay inside the given folder")
     sources: SourcesConfig = SourcesConfig()
     parsing: ParsingConfig = ParsingConfig()

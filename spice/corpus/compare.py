@@ -8,9 +8,9 @@ pairs that look alike.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -54,12 +54,14 @@ class Outcome:
         similarity: Jaccard similarity of the two, 1 for equal words, shape (documents,).
         exact: whether it has the same words as another document, kept or not, shape (documents,).
         held_out: whether a kept document is held out, shape (documents,).
+        quarantined: kept documents that screens across documents hold back, with why and the passage.
     """
 
     repeats: NDArray[np.int64]
     similarity: NDArray[np.float32]
     exact: NDArray[np.bool_]
     held_out: NDArray[np.bool_]
+    quarantined: Mapping[int, tuple[str, str]] = field(default_factory=dict)
 
 
 def documents(catalogue: Catalogue, packs: Packs) -> Iterator[Found]:
@@ -69,6 +71,15 @@ def documents(catalogue: Catalogue, packs: Packs) -> Iterator[Found]:
         for number in range(pack.starts[entry.file], pack.starts[entry.file + 1]):
             row = pack.documents[number]
             yield Found(entry.name + row["member"], entry, number, row)
+
+
+def kept_texts(catalogue: Catalogue, packs: Packs, outcome: Outcome) -> Iterator[tuple[int, bytes, str]]:
+    """Index, digest and text of every kept document, in order of name."""
+    passed = (one for one in documents(catalogue, packs) if not one.row["stage"])
+    for index, one in enumerate(passed):
+        if outcome.repeats[index] < 0:
+            pieces = packs.get(one.entry.pack).segments(one.number)
+            yield index, one.row["document_id"], "\n\n".join(piece["text"] for piece in pieces)
 
 
 def compare(

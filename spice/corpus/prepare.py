@@ -15,7 +15,7 @@ from spice.corpus.filters.steps import judge
 from spice.corpus.lines import line_hashes
 from spice.corpus.near_duplicates import band_hashes, bands_of, runs
 from spice.corpus.pack import DocumentRow
-from spice.corpus.screen import injection
+from spice.corpus.screening import SCREEN, quarantine
 from spice.corpus.source import LeftOut
 
 ERASED = "erased"
@@ -30,7 +30,9 @@ class Prepared:
     """Lines that a filter took out are blanks in it, so that positions stay true."""
 
 
-def prepare(document: Document, name: str, config: CorpusConfig, erased: Set[bytes]) -> Prepared:
+def prepare(
+    document: Document, name: str, config: CorpusConfig, erased: Set[bytes], admitted: Set[bytes] = frozenset()
+) -> Prepared:
     """Take one document through all steps that need no other document.
 
     Args:
@@ -38,6 +40,7 @@ def prepare(document: Document, name: str, config: CorpusConfig, erased: Set[byt
         name: of the file, with which the name of the document begins.
         config: which steps, and their thresholds.
         erased: digests of documents, and of their words, that must never come back.
+        admitted: digests of documents to which no screen applies.
     """
     text = clean(document.text)
     if not text:
@@ -46,8 +49,9 @@ def prepare(document: Document, name: str, config: CorpusConfig, erased: Set[byt
     words = word_sequence(text)
     if document_id in erased or words_digest(words) in erased:
         return Prepared(_left_out(document, name, ERASED, "erased by decision"))
-    if config.screen_injections and (found := injection(document.text, text)):
-        return Prepared(_left_out(document, name, "screen", *found))
+    if document_id not in admitted and (found := quarantine(document.text, text, config)):
+        reason, passage = found
+        return Prepared(_left_out(document, name, SCREEN, reason, quarantined(document_id, passage)))
     judged = judge(document.text, text, config)
     if judged.removed_by:
         return Prepared(_left_out(document, name, judged.removed_by, judged.reason, judged.sample))
@@ -81,6 +85,11 @@ def unreadable(problem: LeftOut, name: str) -> DocumentRow:
     return DocumentRow(
         _member(problem.source, name), "", "", 0, "", problem.stage, problem.reason, problem.detail, [], 0, []
     )
+
+
+def quarantined(document_id: bytes, passage: str) -> str:
+    """What the list of what was left out tells of a quarantined document: its digest, by which it can be admitted."""
+    return f"document {document_id.hex()}: {passage}"
 
 
 def word_sequence(text: str) -> str:

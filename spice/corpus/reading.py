@@ -13,6 +13,7 @@ from spice.config import CorpusConfig
 from spice.corpus.document import Document, UnreadableError
 from spice.corpus.pack import FileRow, PackWriter, SegmentRow
 from spice.corpus.prepare import ERASED, Prepared, prepare, unreadable
+from spice.corpus.screening import SCREEN
 from spice.corpus.segment import CountTokens, segment
 from spice.corpus.source import LeftOut, SourceItem
 
@@ -38,12 +39,14 @@ class Reader:
         config: everything that shapes a document.
         erased: see `spice.corpus.prepare.prepare`.
         count_tokens: tokens of each given text.
+        admitted: see there, too.
     """
 
     parser: Parser
     config: CorpusConfig
     erased: Set[bytes]
     count_tokens: CountTokens
+    admitted: Set[bytes] = frozenset()
 
     def read(self, items: Sequence[SourceItem], folder: Path) -> None:
         """Write the pack of some files into a folder.
@@ -60,8 +63,10 @@ class Reader:
             for _, result in results:
                 prepared = self._prepared(result, item.name)
                 count += 1
-                # What could not be read now may be read another time; what was erased, when the decision is withdrawn.
-                reusable = reusable and prepared.row.stage not in {"read", ERASED}
+                # What could not be read now may be read another time; what was erased, quarantined or admitted
+                # becomes something else with the next decision.
+                reusable = reusable and prepared.row.stage not in {"read", ERASED, SCREEN}
+                reusable = reusable and prepared.row.document_id not in self.admitted
                 waiting.add(prepared, result)
             writer.files.add(FileRow(file_key(item, digests[index]), place_key(item), item.size or 0, count, reusable))
         waiting.flush()
@@ -70,7 +75,7 @@ class Reader:
     def _prepared(self, result: Document | LeftOut, name: str) -> Prepared:
         if isinstance(result, LeftOut):
             return Prepared(unreadable(result, name))
-        return prepare(result, name, self.config, self.erased)
+        return prepare(result, name, self.config, self.erased, self.admitted)
 
 
 def write_unread(item: SourceItem, reason: str, folder: Path) -> None:

@@ -28,9 +28,10 @@ def main() -> None:
     settings = json.loads(sys.stdin.readline())
     config = CorpusConfig.model_validate(settings["config"])
     erased = frozenset(bytes.fromhex(one) for one in settings["erased"])
+    admitted = frozenset(bytes.fromhex(one) for one in settings["admitted"])
     count_tokens = token_counter(Path(settings["tokenizer"]))
     with Parser(config) as parser:
-        reader = Reader(parser, config, erased, count_tokens)
+        reader = Reader(parser, config, erased, count_tokens, admitted)
         for line in sys.stdin:
             batch = json.loads(line)
             items = [SourceItem.from_json(item) for item in batch["items"]]

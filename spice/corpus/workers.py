@@ -60,14 +60,22 @@ class Pool:
         erased: digests that must not come back.
         tokenizer: folder of the tokenizer that counts.
         new_folder: gives an empty folder for each pack.
+        admitted: digests to which no screen applies.
     """
 
     def __init__(
-        self, count: int, config: CorpusConfig, erased: frozenset[bytes], tokenizer: Path, new_folder: NewFolder
+        self,
+        count: int,
+        config: CorpusConfig,
+        erased: frozenset[bytes],
+        tokenizer: Path,
+        new_folder: NewFolder,
+        admitted: frozenset[bytes] = frozenset(),
     ) -> None:
         settings = {
             "config": config.model_dump(mode="json"),
             "erased": sorted(one.hex() for one in erased),
+            "admitted": sorted(one.hex() for one in admitted),
             "tokenizer": os.fspath(tokenizer.resolve()),
         }
         self._settings, self._new_folder = json.dumps(settings), new_folder

@@ -37,6 +37,8 @@ _ROLE_FOR: dict[str, Role | None] = {
     "apikeys.revoke": "admin",
     "corpus.erase": "admin",
     "corpus.readmit": "admin",
+    "corpus.admit": "approver",
+    "corpus.dismiss": "approver",
     "refused": None,
 }
 
@@ -61,6 +63,7 @@ class State:
         digests: SHA-256 of those objects whose key does not tell it.
         identities: what identity providers call the owner of a key -> name of the key.
         erased: subject of a decision to erase a document -> digests that must not be ingested again.
+        admitted: digests of documents to which no screen applies.
         sequence: the last entry that changed what is live or the switch, or -1.
     """
 
@@ -78,6 +81,7 @@ class State:
     digests: dict[str, str] = field(default_factory=dict)
     identities: dict[str, str] = field(default_factory=dict)
     erased: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    admitted: set[str] = field(default_factory=set)
     sequence: int = -1
 
     @property
@@ -229,6 +233,16 @@ def _readmit(state: State, entry: Entry) -> None:
     del state.erased[entry.subject]
 
 
+def _admit(state: State, entry: Entry) -> None:
+    _require(bool(_DIGEST.fullmatch(entry.subject)), entry, "names a document by no digest")
+    state.admitted.add(entry.subject)
+
+
+def _dismiss(state: State, entry: Entry) -> None:
+    _require(entry.subject in state.admitted, entry, "withdraws what was not admitted")
+    state.admitted.remove(entry.subject)
+
+
 _TRANSITIONS: dict[str, Callable[[State, Entry], None]] = {
     "keys.add": _add_key,
     "checkpoint.sign": _sign,
@@ -242,6 +256,8 @@ _TRANSITIONS: dict[str, Callable[[State, Entry], None]] = {
     "kill.release": _disengage,
     "corpus.erase": _erase,
     "corpus.readmit": _readmit,
+    "corpus.admit": _admit,
+    "corpus.dismiss": _dismiss,
 }
 _MOVES = {"release", "rollback", "kill.engage", "kill.consent", "kill.release"}  # each says what is live after it
 
