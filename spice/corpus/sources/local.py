@@ -91,40 +91,41 @@ class _Walk:
             name = printable(self._given.name)
             yield name, self._file(self._given, name, self._given.stat())
             return
-        stack: list[Iterator[os.DirEntry[str] | LeftOut]] = [self._listed(self._given, self._prefix)]
-        at = [self._prefix]
+        stack = [(self._given, self._prefix, self._listed(self._given, self._prefix))]
         while stack:
-            entry = next(stack[-1], None)
-            if entry is None:
+            folder, at, names = stack[-1]
+            one = next(names, None)
+            if one is None:
                 stack.pop()
-                at.pop()
-            elif isinstance(entry, LeftOut):
-                yield entry.source, entry
+            elif isinstance(one, LeftOut):
+                yield one.source, one
             else:
-                name = at[-1] + printable(entry.name)
-                found = self._entry(entry, name)
+                name = at + printable(one)
+                found = self._entry(folder / one, name)
                 if isinstance(found, Path):
-                    stack.append(self._listed(found, f"{name}/"))
-                    at.append(f"{name}/")
+                    stack.append((found, f"{name}/", self._listed(found, f"{name}/")))
                 elif found is not None:
                     yield name, found
 
-    def _listed(self, folder: Path, at: str) -> Iterator[os.DirEntry[str] | LeftOut]:
+    def _listed(self, folder: Path, at: str) -> Iterator[str | LeftOut]:
+        """The names in a folder, and nothing else of them: it may have a million."""
         try:
-            entries = sorted(os.scandir(folder), key=_order)
+            with os.scandir(folder) as entries:
+                keys = sorted(map(_key, entries))
         except OSError as error:
             return iter([LeftOut(at, "read", "folder cannot be listed", error.strerror or "")])
-        return iter(entries)
+        return (key.removesuffix("/") for key in keys)
 
-    def _entry(self, entry: os.DirEntry[str], name: str) -> Entry | Path | None:
+    def _entry(self, path: Path, name: str) -> Entry | Path | None:
         """An item, a reason to leave it out, a folder to walk, or nothing for what was met under another name."""
-        path = Path(entry.path)
-        if entry.name.startswith("."):
+        if path.name.startswith("."):
             return LeftOut(name, "walk", "hidden")
-        if entry.is_symlink() and (reason := self._refuse_link(path)):
-            return LeftOut(name, "walk", reason)
         try:
-            info = entry.stat()
+            info = path.lstat()
+            if stat.S_ISLNK(info.st_mode):
+                if reason := self._refuse_link(path):
+                    return LeftOut(name, "walk", reason)
+                info = path.stat()
         except OSError as error:  # gone since the listing
             return LeftOut(name, "read", "cannot be opened", error.strerror or "")
         if self._is_met(path, info):
@@ -167,10 +168,9 @@ class _Walk:
         return SourceItem(name, printable(str(path)), info.st_size, version, path)
 
 
-def _order(entry: os.DirEntry[str]) -> str:
-    """Folders as if their names ended with a slash: then a walk comes to names in the order of the whole names."""
+def _key(entry: os.DirEntry[str]) -> str:
+    """Folders end with a slash, so that a walk comes to all names in the order of the whole names."""
     try:
-        is_folder = entry.is_dir()
+        return f"{entry.name}/" if entry.is_dir() else entry.name
     except OSError:  # a link in a circle
-        is_folder = False
-    return printable(entry.name) + ("/" if is_folder else "")
+        return entry.name
