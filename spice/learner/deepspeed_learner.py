@@ -24,7 +24,7 @@ from spice.learner.base import Trajectory, UpdateStats
 from spice.learner.batch import idle, microbatches
 from spice.learner.flops import Flops, peak_flops
 from spice.learner.lora import add_adapters, merged_weights
-from spice.learner.loss import policy_loss
+from spice.learner.loss import objective
 from spice.learner.policy import Policy, tensors
 from spice.learner.ranks import ALONE, Ranks
 from spice.learner.shards import MASTER, MEAN, SQUARE, Piece, Shard, Shards
@@ -148,7 +148,7 @@ class DeepSpeedLearner:
             torch.from_numpy(array).to(self._device) for array in (mine.logprobs, mine.gains, mine.losses)
         )
         logprobs = self._engine(*tensors(mine, self._device))
-        loss, clipped = policy_loss(logprobs, old, gains, losses, self._config.clip)
+        loss, clipped = objective(logprobs, old, gains, losses, self._config)
         self._engine.backward(loss * self._ranks.size)  # it takes the mean over the ranks, and we mean the sum
         if packed is None:
             tally.pad(len(mine.tokens))

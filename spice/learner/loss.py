@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch.utils.checkpoint import checkpoint
 
+from spice.config import LearnerConfig
 from spice.learner.base import Trajectory
 
 _CHUNK = 512
@@ -21,6 +22,15 @@ def sequence_weights(trajectories: Sequence[Trajectory], budgets: dict[str, int]
     """
     counts = {role: sum(t.role == role for t in trajectories) for role in {t.role for t in trajectories}}
     return [1.0 / (counts[t.role] * budgets[t.role]) for t in trajectories]
+
+
+def objective(
+    logprobs: torch.Tensor, old: torch.Tensor, gains: torch.Tensor, losses: torch.Tensor, config: LearnerConfig
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """The loss that the configuration asks for: `corrected_loss` if it names a cap, else `policy_loss`."""
+    if config.importance_cap is not None:
+        return corrected_loss(logprobs, old, gains, losses, config.importance_cap)
+    return policy_loss(logprobs, old, gains, losses, config.clip)
 
 
 def policy_loss(
@@ -46,6 +56,30 @@ def policy_loss(
     value = gains * ratio.clamp_max(1 + clip) + losses * ratio.clamp_min(1 - clip)
     clipped = ((ratio > 1 + clip) & (gains > 0)) | ((ratio < 1 - clip) & (losses < 0))
     return -value.sum(), clipped
+
+
+def corrected_loss(
+    logprobs: torch.Tensor, old: torch.Tensor, gains: torch.Tensor, losses: torch.Tensor, cap: float
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """The policy gradient on tokens of another policy: truncated importance sampling, summed over tokens.
+
+    A token that the learner would draw w times as often counts min(w, cap) times. Cutting off large weights bounds
+    the variance; small ones are exact.
+
+    Args:
+        logprobs: the learner's log-probabilities, shape [K].
+        old: those of the policy that drew the tokens, shape [K].
+        gains: summed positive weighted advantages, shape [K].
+        losses: summed negative ones, shape [K].
+        cap: largest weight, above 0.
+
+    Returns:
+        The loss, a scalar, and which weights were cut off, boolean, shape [K].
+    """
+    now = logprobs.detach()
+    weights = (now - old).exp()
+    value = weights.clamp_max(cap) * (gains + losses) * (logprobs - now).exp()
+    return -value.sum(), weights > cap
 
 
 def token_logprobs(

@@ -9,6 +9,7 @@ import torch
 
 from spice.learner.loss import token_logprobs
 from spice.learner.trie import Packed
+from spice.models.attention import tree_mask
 
 
 class Policy(torch.nn.Module):
@@ -42,11 +43,9 @@ class Policy(torch.nn.Module):
 
         `allowed` is int32 here, the same bits: torch has few operations on unsigned numbers.
         """
-        steps = torch.arange(len(tokens), device=tokens.device)
-        # Token i (column) is an ancestor of token j (row), or the token itself.
-        mask = (steps[:, None] >= steps) & (steps[:, None] < ends)
+        mask = tree_mask(ends, sparse=tokens.device.type == "cuda")
         hidden = self.model.base_model(
-            input_ids=tokens[None], attention_mask=mask[None, None], position_ids=positions[None], use_cache=False
+            input_ids=tokens[None], attention_mask=mask, position_ids=positions[None], use_cache=False
         ).last_hidden_state[0]
         head = self.model.get_output_embeddings()
         return token_logprobs(hidden[sources], head, tokens[targets], temperatures, allowed)

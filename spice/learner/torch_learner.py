@@ -24,7 +24,7 @@ from spice.learner.base import Role, Trajectory, UpdateStats
 from spice.learner.batch import microbatches
 from spice.learner.flops import Flops, peak_flops
 from spice.learner.lora import add_adapters, merged_weights
-from spice.learner.loss import policy_loss
+from spice.learner.loss import objective
 from spice.learner.policy import Policy, tensors
 from spice.learner.ranks import ALONE, Ranks
 from spice.learner.shards import MASTER, MEAN, SQUARE, Shard, Shards, pieces_of, share
@@ -172,7 +172,7 @@ class TorchLearner:
             torch.from_numpy(array).to(self._device) for array in (packed.logprobs, packed.gains, packed.losses)
         )
         logprobs = self._policy(*tensors(packed, self._device))
-        loss, clipped = policy_loss(logprobs, old, gains, losses, self._config.clip)
+        loss, clipped = objective(logprobs, old, gains, losses, self._config)
         loss.backward()  # type: ignore[no-untyped-call]
         tally.see(loss, clipped)
         tally.work(self._flops, packed)

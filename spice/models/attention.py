@@ -10,10 +10,12 @@ each other, so the cost grows with the tokens and not with their square.
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 import torch
 import torch.nn.functional as F
+from torch.nn.attention.flex_attention import BlockMask, create_block_mask, flex_attention
 
 NAME = "spice_tree"
 
@@ -21,12 +23,33 @@ NAME = "spice_tree"
 _BLOCK = 256
 
 
+def tree_mask(ends: torch.Tensor, *, sparse: bool) -> torch.Tensor | BlockMask:
+    """The mask of a packed tree, for `tree_attention`.
+
+    Args:
+        ends: index after the last descendant of each token, in depth-first order, shape [T].
+        sparse: for FlexAttention, which skips blocks in which nothing is seen; else a boolean tensor.
+
+    Returns:
+        True where token i (column) is an ancestor of token j (row), or the token itself; shape [1, 1, T, T].
+    """
+    length = len(ends)
+    if sparse:
+
+        def sees(_row: torch.Tensor, _head: torch.Tensor, query: torch.Tensor, key: torch.Tensor) -> torch.Tensor:
+            return (key <= query) & (query < ends[key])
+
+        return create_block_mask(sees, None, None, length, length, device=ends.device)
+    steps = torch.arange(length, device=ends.device)
+    return ((steps[:, None] >= steps) & (steps[:, None] < ends))[None, None]
+
+
 def tree_attention(
     module: torch.nn.Module,
     query: torch.Tensor,
     key: torch.Tensor,
     value: torch.Tensor,
-    attention_mask: torch.Tensor | None,
+    attention_mask: torch.Tensor | BlockMask | None,
     scaling: float | None = None,
     dropout: float = 0.0,
     **_: Any,
@@ -38,7 +61,8 @@ def tree_attention(
         query: shape [rows, heads, queries, head size].
         key: shape [rows, key heads, keys, head size]; heads are a multiple of key heads.
         value: shape of `key`.
-        attention_mask: boolean, shape [rows or 1, 1, queries, keys], true where a query sees a key.
+        attention_mask: boolean, shape [rows or 1, 1, queries, keys], true where a query sees a key; or the sparse mask
+            of `tree_mask`.
         scaling: factor on the scores; head size ** -0.5 if none.
         dropout: probability of dropping a score; self-play trains without.
 
@@ -48,6 +72,11 @@ def tree_attention(
     del module
     if attention_mask is None:
         raise ValueError("tree attention needs an explicit mask")
+    if isinstance(attention_mask, BlockMask):
+        grouped = query.shape[1] != key.shape[1]
+        flex = _compiled() if query.device.type == "cuda" else flex_attention
+        sparse = flex(query, key, value, block_mask=attention_mask, scale=scaling, enable_gqa=grouped)
+        return sparse.transpose(1, 2).contiguous(), None
     # A GPU would have to wait for the number of keys of each block, and has kernels that need no blocks.
     if query.shape[0] == 1 and query.shape[2] > _BLOCK and query.device.type == "cpu":
         parts = []
@@ -70,6 +99,12 @@ def register() -> None:
 
     AttentionInterface.register(NAME, tree_attention)
     AttentionMaskInterface.register(NAME, sdpa_mask)
+
+
+@cache
+def _compiled() -> Any:
+    """FlexAttention as a kernel for micro-batches of any length."""
+    return torch.compile(flex_attention, dynamic=True)
 
 
 def _folded(

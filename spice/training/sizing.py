@@ -19,7 +19,6 @@ _CONTEXT = int(1.5 * GIB)  # CUDA context, kernels and NCCL's buffers
 _FRAGMENTED = 0.05  # of what the allocator hands out
 _BUCKET = 2**25  # elements that travel at once, in float32: spice.learner.ranks, and our DeepSpeed settings
 _LOGIT_ROWS = 512  # spice.learner.loss
-_TREE_BLOCK_MASK = 1 + 2  # bytes per query and key: the mask, and the bias that the kernel makes of it
 _TYPICAL = 0.25  # of the longest output; a guess that `spice plan` names as one
 
 
@@ -173,8 +172,7 @@ def activation_bytes(shape: Shape, tokens: int, low: int, *, checkpointing: bool
     layer = low * tokens * (4 * shape.hidden + 2 * query + 2 * key + 3 * shape.inner)
     kept = low * tokens * shape.hidden * shape.layers + layer if checkpointing else layer * shape.layers
     logits = 3 * 4 * min(tokens, _LOGIT_ROWS) * shape.vocabulary
-    mask = _TREE_BLOCK_MASK * (shape.heads // shape.key_heads) * tokens * tokens
-    return kept + logits + mask
+    return kept + logits
 
 
 def tokens(config: Config, shape: Shape, gpus: int, cache: int) -> Tokens:

@@ -6,7 +6,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from spice.models.attention import tree_attention  # noqa: E402
+from spice.models.attention import tree_attention, tree_mask  # noqa: E402
 
 pytestmark = pytest.mark.torch
 
@@ -52,3 +52,15 @@ def test_a_long_tree_in_blocks_is_the_same_attention_with_the_same_gradients(que
     torch.testing.assert_close(out, wanted)
     for found, plain in zip(gradients, torch.autograd.grad(wanted.square().sum(), (query, key, value)), strict=True):
         torch.testing.assert_close(found, plain, atol=1e-4, rtol=1e-4)
+
+
+def test_the_sparse_mask_gives_the_attention_of_the_dense_one():
+    # Two tokens that all see, then branches of 3 and 4 tokens that do not see each other, then one alone.
+    ends = torch.tensor([9, 9, 5, 5, 5, 9, 9, 9, 9, 10])
+    torch.manual_seed(0)
+    query, key, value = torch.randn(1, 4, 10, 16), torch.randn(1, 2, 10, 16), torch.randn(1, 2, 10, 16)
+    dense, sparse = tree_mask(ends, sparse=False), tree_mask(ends, sparse=True)
+    assert dense[0, 0, 6].nonzero()[:, 0].tolist() == [0, 1, 5, 6]
+    wanted, _ = tree_attention(torch.nn.Identity(), query, key, value, dense)
+    found, _ = tree_attention(torch.nn.Identity(), query, key, value, sparse)
+    torch.testing.assert_close(found, wanted, atol=1e-5, rtol=1e-5)

@@ -63,10 +63,10 @@ def test_only_adapters_have_gradients_and_moments() -> None:
 
 def test_activations_by_hand() -> None:
     # 100 tokens in bfloat16; a layer keeps 4*4 + 2*4 + 2*2 + 3*8 = 52 numbers a token.
-    layer, logits, mask = 2 * 100 * 52, 3 * 4 * 100 * 10, 3 * 2 * 100 * 100
-    assert sizing.activation_bytes(SMALL, 100, 2, checkpointing=False) == 2 * layer + logits + mask
+    layer, logits = 2 * 100 * 52, 3 * 4 * 100 * 10
+    assert sizing.activation_bytes(SMALL, 100, 2, checkpointing=False) == 2 * layer + logits
     kept = 2 * 100 * 4 * 2 + layer
-    assert sizing.activation_bytes(SMALL, 100, 2, checkpointing=True) == kept + logits + mask
+    assert sizing.activation_bytes(SMALL, 100, 2, checkpointing=True) == kept + logits
 
 
 def test_tokens_of_the_papers_iteration() -> None:
