@@ -49,7 +49,10 @@ class Trial:
 
 @dataclass
 class _Stream:
-    """One stream as its client sees it; times are those of `time.monotonic`."""
+    """One stream as its client sees it; times are those of `time.monotonic`.
+
+    `begun` says that it is under way: its first piece is there, and it has not come to an end of its own.
+    """
 
     release: str = ""
     last: float = -math.inf
@@ -97,11 +100,13 @@ class Exercise:
         """
         opened = [_Stream() for _ in range(streams)]
         probes = _Probes()
-        readers = [asyncio.create_task(self._read(stream)) for stream in opened]
+        engaged = asyncio.Event()
+        readers = [asyncio.create_task(self._hold(stream, engaged)) for stream in opened]
         prober = asyncio.create_task(self._probe(probes))
         try:
             await self._all_begun(opened, readers)
             began = time.monotonic()
+            engaged.set()
             await asyncio.to_thread(begin)
             try:
                 ours = [(s, r) for s, r in zip(opened, readers, strict=True) if s.release == self._digest]
@@ -124,6 +129,14 @@ class Exercise:
             for task in (*readers, prober):
                 task.cancel()
             await asyncio.gather(*readers, prober, return_exceptions=True)
+
+    async def _hold(self, stream: _Stream, engaged: asyncio.Event) -> None:
+        """Keep a stream open: one that ends before the engagement would show nothing, and is begun again."""
+        while True:
+            await self._read(stream)
+            if engaged.is_set():
+                return
+            stream.begun = False
 
     async def _read(self, stream: _Stream) -> None:
         body = {**self._body(), "stream": True, "ignore_eos": True}

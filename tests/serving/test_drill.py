@@ -1,17 +1,26 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
+import socket
+import threading
+from collections.abc import AsyncIterator
 from datetime import timedelta
 
 import httpx
 import pytest
+import uvicorn
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+from starlette.routing import Route
 
 from spice.errors import RefusedError
 from spice.promotion import switch
 from spice.promotion.log import ReleaseLog
 from spice.serving import drillflag
 from spice.serving.drill import Drilled, drill
-from spice.serving.exercise import percentile
+from spice.serving.exercise import Exercise, Trial, percentile
 from spice.trust.keyring import Keyring
 
 pytestmark = pytest.mark.torch
@@ -53,6 +62,42 @@ def test_a_drill_cuts_the_streams_and_leaves_everything_as_it_was(world, serve) 
     assert told == {"trials": 2, "streams": 3}
     assert (figures["outcome"], figures["trials"], figures["streams_cut"]) == ("stopped", 2, 6)
     assert figures["seconds"] == round(found.p99, 3)
+
+
+@pytest.mark.integration
+def test_a_stream_that_ends_by_itself_is_begun_again_until_the_engagement() -> None:
+    """It would show nothing: its last piece came before the flag was written."""
+    stopped, streams = threading.Event(), itertools.count()
+    piece = b'data: {"choices": []}\n\n'
+
+    async def lasting() -> AsyncIterator[bytes]:
+        while not stopped.is_set():
+            yield piece
+            await asyncio.sleep(0.005)
+        yield b'data: {"error": {"code": "release_revoked"}}\n\n'
+
+    async def answer(request: Request) -> Response:
+        headers = {"x-spice-release": "one"}
+        if not (await request.json()).get("stream"):
+            return Response(status_code=503) if stopped.is_set() else Response(headers=headers)
+        if next(streams) == 0:
+            return Response(piece + b"data: [DONE]\n\n", headers=headers)
+        return StreamingResponse(lasting(), headers=headers)
+
+    async def run(url: str) -> Trial:
+        async with httpx.AsyncClient(base_url=url, timeout=60) as client:
+            return await Exercise(client, "spice", "one", 30.0).trial(3, stopped.set, stopped.clear)
+
+    app = Starlette(routes=[Route("/v1/completions", answer, methods=["POST"])])
+    server = uvicorn.Server(uvicorn.Config(app, log_level="error", lifespan="off"))
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
+        thread.start()
+        found = asyncio.run(run(f"http://127.0.0.1:{listener.getsockname()[1]}"))
+        server.should_exit = True
+        thread.join()
+    assert (found.streams, found.told) == (3, 3)
+    assert next(streams) == 4
 
 
 @pytest.mark.integration
