@@ -24,7 +24,7 @@ _TITLES = {
     404: "Not found",
     409: "Refused",
     429: "Too often",
-    503: "The store",
+    503: "Out of reach",
 }
 
 
