@@ -126,7 +126,7 @@ def report(rates: dict[str, list[float]], padding: dict[str, list[float]], updat
             "",
             f"{PROMPTS} prompts x {GROUP} answers x up to {TOKENS} tokens that TRL's trainer generated; both learn",
             "from the same batch, in turns in one process: loss, backward pass, optimizer step, float32. Tokens count",
-            "prompt and answer of each trajectory, shared or not. Answers without an advantage are computed by TRL only.",
+            "prompt and answer of each, shared or not. Answers without an advantage are computed by TRL only.",
             f"On {machine('transformers', 'trl')}.",
             "",
         ]
