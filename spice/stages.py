@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import asdict, dataclass
 from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from spice.config import Config
@@ -139,6 +140,10 @@ def evaluate(
         config: items, bootstrap, recipe (for the Reasoner's prompt) and margins.
         run: the run that made the candidate; likewise.
         progress: told how many items are answered.
+
+    Raises:
+        ConfigError: a suite or benchmark cannot be had.
+        RefusedError: a judge is configured that cannot be shown to be independent of the candidate.
     """
     from spice.evaluation import contamination, equivalence, independence, report, rows, suites
     from spice.evaluation.judge import Judge
@@ -189,6 +194,42 @@ def evaluate(
         judge=told,
     )
     return Evaluated(report.save(store, found), found)
+
+
+def harness(
+    checkpoint: str, tasks: Sequence[str], config: Config, include: Path | None = None, limit: int | None = None
+) -> dict[str, Any]:
+    """Measure a checkpoint on tasks of lm-evaluation-harness; nothing is stored.
+
+    Args:
+        checkpoint: its reference.
+        tasks: names of the harness's tasks, or of one's own in `include`.
+        config: number format, device and batch size.
+        include: a folder with task files.
+        limit: items per task.
+
+    Returns:
+        Metrics by task.
+
+    Raises:
+        ConfigError: the harness is not installed, or a task cannot be run.
+    """
+    from spice.evaluation import harness as harnesses
+    from spice.models.loading import load_model, load_tokenizer
+    from spice.models.scoring import log_likelihoods
+    from spice.rollout.transformers_engine import TransformersEngine
+    from spice.training.process import prepare
+
+    prepare(config.training.threads)
+    folder = checkpoint_folder(checkpoint, open_store(config.store))
+    model, tokenizer = load_model(folder, config.model.dtype, config.model.device), load_tokenizer(folder)
+    lm = harnesses.as_lm(
+        TransformersEngine(model, tokenizer, config.rollout.batch_tokens),
+        tokenizer,
+        lambda pairs: log_likelihoods(model, pairs, config.rollout.batch_tokens),
+        int(model.config.max_position_embeddings),
+    )
+    return harnesses.evaluate(lm, tasks, include, limit)
 
 
 def coevolve(run: str, config: Config, *, progress: Progress, oracle: Oracle | None = None) -> None:

@@ -7,7 +7,16 @@ from typing import Annotated
 
 import typer
 
-from spice.cli.common import DEFAULT_PRESET, FileOption, JsonOption, PresetOption, SetOption, emit, load_config
+from spice.cli.common import (
+    DEFAULT_PRESET,
+    FileOption,
+    JsonOption,
+    PresetOption,
+    SetOption,
+    StoreOption,
+    emit,
+    load_config,
+)
 
 suites = typer.Typer(
     help="The benchmarks: list them, copy them, plan how many items a margin takes.", no_args_is_help=True
@@ -91,3 +100,34 @@ def plan(
         f"if the two disagree on {discordant:.0%} of them."
     )
     emit({"items": needed, "margin": margin, "discordant": discordant, "power": power}, human, as_json)
+
+
+@suites.command()
+def harness(
+    checkpoint: Annotated[str, typer.Argument(help="The checkpoint, checkpoints/<digest>; a unique prefix will do.")],
+    tasks: Annotated[list[str], typer.Option("--task", help="A task of lm-evaluation-harness. Repeatable.")],
+    include: Annotated[
+        Path | None, typer.Option("--include", metavar="FOLDER", help="Task files of your own; only those, then.")
+    ] = None,
+    limit: Annotated[int | None, typer.Option("--limit", min=1, help="Items per task.")] = None,
+    preset: PresetOption = DEFAULT_PRESET,
+    file: FileOption = None,
+    sets: SetOption = None,
+    store: StoreOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Measure a checkpoint on tasks of EleutherAI's lm-evaluation-harness. No part of what the gate sees."""
+    from spice import stages
+    from spice.cli.acting import find
+    from spice.store import open_store
+
+    config = load_config(preset, file, sets, store)
+    ref = find(open_store(config.store), "checkpoints", checkpoint)
+    found = stages.harness(ref, tasks, config, include, limit)
+    lines = [
+        f"{task:<24}{name:<32}{value:.4f}" if isinstance(value, float) else f"{task:<24}{name:<32}{value}"
+        for task, metrics in found.items()
+        for name, value in metrics.items()
+        if name != "alias"
+    ]
+    emit(found, "\n".join(lines), as_json)
