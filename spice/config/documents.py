@@ -24,6 +24,7 @@ class SourcesConfig(Section):
     seconds: float = Field(60.0, gt=0.0, description="a page that takes longer to fetch is left out")
     redirects: int = Field(5, ge=0, description="most redirects of one page, each to an allowed host")
     s3_endpoint: str | None = Field(None, description="host:port of the S3 service of s3:// sources; none: the store's")
+    connections: int = Field(8, ge=1, le=64, description="remote files that are fetched at once")
     fetch_bytes: int = Field(16 * 2**30, ge=1, description="longer remote files are skipped and counted")
     rows_bytes: int = Field(
         8 * 2**20, ge=1024, description="a longer JSONL file is read as several items of about this size"

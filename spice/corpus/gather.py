@@ -12,10 +12,10 @@ from pathlib import Path
 
 from spice.config import CorpusConfig
 from spice.corpus.catalogue import Catalogue
-from spice.corpus.document import UnreadableError
 from spice.corpus.packs import Packs
 from spice.corpus.reading import item_sha256
-from spice.corpus.source import LeftOut, SourceItem, fetch
+from spice.corpus.source import LeftOut, SourceItem
+from spice.corpus.sources import fetch_ahead
 from spice.corpus.workers import Readers, Result
 from spice.errors import CorpusError, IntegrityError
 
@@ -77,7 +77,7 @@ class Gatherer:
         """
         self._learn()
         seen = 0
-        for item in items:
+        for item in fetch_ahead(items, self._is_new, self._folder, self._config.sources):
             if isinstance(item, LeftOut):
                 self._pass_over(item)
             elif self._verify or not self._reuse(item, None):
@@ -102,6 +102,9 @@ class Gatherer:
             self._catalogue.add_pack(ref, pack)
             self._knows = True
 
+    def _is_new(self, item: SourceItem) -> bool:
+        return self._verify or not self._knows or self._catalogue.known(item, None) is None
+
     def _reuse(self, item: SourceItem, sha256: bytes | None) -> bool:
         found = self._catalogue.known(item, sha256) if self._knows and sha256 != b"" else None
         if found is None:
@@ -111,19 +114,14 @@ class Gatherer:
         return True
 
     def _read(self, item: SourceItem) -> None:
-        """Put a file into the next batch, unless its bytes are known under another name or date."""
-        try:
-            local = fetch(item, self._folder, self._config.sources.fetch_bytes)
-        except UnreadableError as error:
-            self._pass_over(LeftOut(item.name, "read", error.reason, error.detail))
+        """Put a local file into the next batch, unless its bytes are known under another name or date."""
+        if self._knows and self._reuse(item, item_sha256(item)):
+            self._forget(item)
             return
-        if self._knows and self._reuse(local, item_sha256(local)):
-            self._forget(local)
-            return
-        size = local.size or _UNKNOWN_SIZE
+        size = item.size or _UNKNOWN_SIZE
         if self._batch and (self._size + size > _BATCH_BYTES or len(self._batch) >= _BATCH_FILES):
             self._send()
-        self._batch.append(local)
+        self._batch.append(item)
         self._size += size
 
     def _send(self) -> None:

@@ -1,17 +1,23 @@
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
 
 from spice.config import CorpusConfig, StoreConfig
 from spice.corpus.document import UnreadableError
+from spice.corpus.ingest import IngestReport, ingest
 from spice.corpus.source import LeftOut, SourceItem, fetch
 from spice.corpus.sources import open_sources
 from spice.errors import ConfigError, CorpusError
-from spice.store import open_store
+from spice.store import ObjectStore, open_store
 
 pytestmark = pytest.mark.integration
+
+
+def count_words(texts: Sequence[str]) -> list[int]:
+    return [len(text.split()) for text in texts]
 
 
 def listed(config: StoreConfig) -> list[SourceItem | LeftOut]:
@@ -42,6 +48,28 @@ def test_the_version_changes_with_the_bytes(s3_store_config: StoreConfig) -> Non
         assert isinstance(item, SourceItem)
         versions.append(item.version)
     assert versions[0] == versions[1] != versions[2]
+
+
+def test_a_bucket_is_ingested_and_read_again_only_where_it_changed(
+    s3_store_config: StoreConfig, store: ObjectStore, prose: Callable[..., str]
+) -> None:
+    bucket = open_store(s3_store_config)
+    for name in ("amber", "basalt", "cedar"):
+        bucket.put(f"{name}.md", prose(name).encode())
+    config = CorpusConfig(segment_tokens=40, min_segment_tokens=3, held_out_share=0.0)
+
+    def ingested() -> IngestReport:
+        source = open_sources([s3_store_config.url], config, s3_store_config)
+        return ingest(source, "test", store, config, "words", count_words)
+
+    first = ingested()
+    again = ingested()
+    bucket.put("cedar.md", prose("chalk").encode())
+    changed = ingested()
+    assert (first.read, first.reused) == (3, 0)
+    assert (again.ref, again.read, again.reused) == (first.ref, 0, 3)
+    assert (changed.read, changed.reused) == (1, 2)
+    assert changed.ref != first.ref
 
 
 def test_an_object_that_is_gone_is_unreadable(s3_store_config: StoreConfig, tmp_path: Path) -> None:
