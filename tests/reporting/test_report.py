@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Callable
 from html.parser import HTMLParser
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,6 +12,8 @@ import pytest
 from spice import reporting
 from spice.errors import NotFoundError
 from spice.store import ObjectStore
+from spice.trust import rotation
+from spice.trust.ledger import utc_now
 
 MakeRun = Callable[..., ObjectStore]
 VOID = {"meta", "br", "link", "img", "input", "hr"}
@@ -175,6 +178,11 @@ def _forge_decision(store: ObjectStore, info: Any) -> None:
     change(store, "runs/factbook-0/run.json", decision=forged)
 
 
+def _rotate_the_key(store: ObjectStore, info: Any) -> None:
+    """The decision is in no ledger entry, so nobody can tell that it was signed before."""
+    rotation.rotate_own(store, "local", Path(store.url).parent / "keys", utc_now)
+
+
 def _garble_iteration(store: ObjectStore, info: Any) -> None:
     store.put("runs/factbook-0/iterations/000001.json", b'{"iteration": "one"}')
 
@@ -197,6 +205,7 @@ def _change_tasks(store: ObjectStore, info: Any) -> None:
         (_change_segments, "segments-00000.parquet"),
         (_change_evaluation, "evaluations/"),
         (_forge_decision, "decisions/"),
+        (_rotate_the_key, "decisions/"),
         (_garble_iteration, "iterations/000001.json"),
         (_garble_tasks, "tasks/000001.parquet"),
         (_change_tasks, "tasks/000001.parquet"),
