@@ -138,8 +138,9 @@ class DeepSpeedLearner:
         shards.require(self._shapes)
         self._set_steps(shards.steps)
         for name in self._named:
-            found = {what: shards.read(name, what) for what in (MASTER, MEAN, SQUARE)}
-            self._put(name, {what: value for what, value in found.items() if value is not None})
+            moments = {what: shards.read(name, what) for what in (MEAN, SQUARE)}
+            found = {what: value for what, value in moments.items() if value is not None}
+            self._put(name, {MASTER: shards.whole(name), **found})
 
     def _differentiate(self, packed: Packed | None, tally: Tally, *, first: bool) -> None:
         """Add one micro-batch's gradient to what is there; `None` keeps step with the others."""

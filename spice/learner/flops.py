@@ -44,8 +44,8 @@ class Flops:
         self._matrices = sum(size.numel() for size in inside)
         heads = config.num_attention_heads
         width = heads * (getattr(config, "head_dim", None) or config.hidden_size // heads)
-        self._attention = 4 * config.num_hidden_layers * width
-        self._head = config.hidden_size * config.vocab_size
+        self._attention: int = 4 * config.num_hidden_layers * width
+        self._head: int = config.hidden_size * config.vocab_size
         self._passes = 2 if adapters else 3
 
     def of(self, packed: Packed) -> float:

@@ -101,6 +101,13 @@ class Shards:
         if self.shapes != dict(shapes):
             raise TrainingError(f"The saved weights in {self._folder} are of another model or other adapters.")
 
+    def whole(self, name: str) -> torch.Tensor:
+        """One parameter's master weight. Raises `TrainingError` if it was not written."""
+        found = self.read(name, MASTER)
+        if found is None:
+            raise TrainingError(f"{self._folder} lacks {name}, so the run cannot go on from it.")
+        return found
+
     def read(self, name: str, what: str) -> torch.Tensor | None:
         """One parameter's `MASTER`, `MEAN` or `SQUARE` in its own shape, or `None` if none was written."""
         found = sorted(self._where.get((name, what), []))

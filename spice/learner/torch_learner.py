@@ -138,7 +138,7 @@ class TorchLearner:
         shards.require({name: tuple(p.shape) for name, p in self._masters.items()})
         with torch.no_grad():
             for name, parameter in self._masters.items():
-                parameter.copy_(shards.read(name, MASTER))
+                parameter.copy_(shards.whole(name))
                 mean, square = shards.read(name, MEAN), shards.read(name, SQUARE)
                 if mean is not None and square is not None:
                     self._optimizer.state[parameter] = {

@@ -100,7 +100,7 @@ class Ending(_Message):
     def exception(self) -> SpiceError:
         """What the rank raised."""
         kind = getattr(errors, self.error or "", TrainingError)
-        return kind(self.message)  # type: ignore[no-any-return]
+        return kind(self.message)
 
     def write(self, folder: Path, rank: int) -> None:
         """Tell it."""

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import fields, is_dataclass
 from functools import cache
 from types import NoneType, UnionType
-from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+from typing import Any, Literal, Union, cast, get_args, get_origin, get_type_hints
 
 import numpy as np
 from numpy.typing import NDArray
@@ -80,7 +80,7 @@ def _typed(value: Any, expected: Any, arrays: Sequence[NDArray[Any]]) -> Any:  #
     """A value of JSON as the type that was expected."""
     origin, inner = get_origin(expected), get_args(expected)
     if is_dataclass(expected):
-        hints = _hints(expected)
+        hints = _hints(cast("type", expected))
         return expected(*(_typed(item, hint, arrays) for item, hint in zip(value, hints, strict=True)))  # type: ignore[operator]
     if origin is np.ndarray:
         found = [arrays[number] for number in value]
