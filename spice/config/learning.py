@@ -188,6 +188,12 @@ class LearnerConfig(Section):
     weight_decay: float = Field(0.0, ge=0.0, description="AdamW weight decay")
     max_grad_norm: float = Field(1.0, gt=0.0, description="gradient clip")
     clip: float = Field(0.2, gt=0.0, description="PPO ratio clip")
+    importance_cap: float | None = Field(
+        None,
+        gt=0.0,
+        description="truncated importance sampling in place of the PPO clip: weights of tokens are cut off here; none "
+        "takes the clip, and 2.0 with training.off_policy_steps",
+    )
     microbatch_tokens: int = Field(16384, ge=64, description="most tokens in one forward pass")
     precision: Literal["float32", "bfloat16"] = Field(
         "bfloat16", description="number format of forward and backward passes; master weights are float32 always"
@@ -204,6 +210,9 @@ class TrainingConfig(Section):
 
     iterations: int = Field(640, ge=1, description="iterations, T")
     checkpoint_every: int = Field(64, ge=1, description="iterations between checkpoints")
+    off_policy_steps: Literal[0, 1] = Field(
+        0, description="1 plays the next iteration while this one is learned from, with weights one update old"
+    )
     keep_last: int = Field(1, ge=1, description="states to resume from that are kept, the newest ones")
     keep_every: int = Field(
         0, ge=0, description="states to resume from are kept for good after every so many iterations; 0 keeps none"

@@ -57,6 +57,29 @@ class Seat:
     learner: Learner | None = None
 
 
+@dataclass(frozen=True)
+class Rolled:
+    """An iteration that was played and not yet learned from.
+
+    Attributes:
+        iteration: its number.
+        played: everything that was posed and answered.
+        lessons: what is learned from.
+        skipped_documents: documents about which no valid task was posed.
+        seconds: by phase.
+        rollout: what the engines did.
+        challenger_share: the Challenger's share of the update's weight, `None` if one role learns alone.
+    """
+
+    iteration: int
+    played: list[Played]
+    lessons: list[Trajectory]
+    skipped_documents: int
+    seconds: dict[str, float]
+    rollout: EngineStats
+    challenger_share: float | None
+
+
 def iterate(
     iteration: int,
     corpus: Sequence[Document],
@@ -86,6 +109,29 @@ def iterate(
         pose: what tasks come from, if not from the corpus.
         oracle: grades tasks, for the record alone.
     """
+    rolled = roll_out(
+        iteration, corpus, players, engine, recipe, seed, clock, challenger=challenger, pose=pose, oracle=oracle
+    )
+    start = clock()
+    update = learn(rolled, learner, challenger, recipe.updates_per_iteration)
+    publish(rolled, engine, learner, challenger)
+    return outcome(rolled, update, clock() - start)
+
+
+def roll_out(
+    iteration: int,
+    corpus: Sequence[Document],
+    players: Players,
+    engine: Engine,
+    recipe: RecipeConfig,
+    seed: int,
+    clock: Clock = time.monotonic,
+    *,
+    challenger: Seat | None = None,
+    pose: Pose | None = None,
+    oracle: Oracle | None = None,
+) -> Rolled:
+    """Play one iteration with the weights that the engines have; see `iterate`."""
     system = recipes.resolve(recipe)
     challenger_learns, reasoner_learns = recipes.learning_roles(system, recipe, iteration)
     seeds = seed_stream(seed, iteration)
@@ -123,10 +169,39 @@ def iterate(
 
     rollout = _work(engines) - before
     lessons = trajectories(played, recipe.temperature, system, challenger_learns)
-    update = _learn(lessons, engine, learner, challenger, recipe.updates_per_iteration)
-    watch.lap("update")
     skipped = sum(not any(one.answers for one in group) for group in groups)
-    return Outcome(iteration, played, skipped, update, watch.seconds, _challenger_share(lessons, recipe), rollout)
+    return Rolled(iteration, played, lessons, skipped, watch.seconds, rollout, _challenger_share(lessons, recipe))
+
+
+def learn(rolled: Rolled, learner: Learner, challenger: Seat | None, steps: int) -> UpdateStats:
+    """Update whoever has something to learn from an iteration.
+
+    A Challenger that learns on weights of its own takes turns with the Reasoner, so there is one update to tell of.
+    """
+    update = _NO_UPDATE
+    for role_learner, part in _pupils(rolled, learner, challenger):
+        update = role_learner.update(part, steps)
+    return update
+
+
+def publish(rolled: Rolled, engine: Engine, learner: Learner, challenger: Seat | None) -> None:
+    """Give the weights of whoever learned from an iteration to the engine that generates with them."""
+    for role_learner, _ in _pupils(rolled, learner, challenger):
+        role_engine = engine if role_learner is learner or challenger is None else challenger.engine
+        role_engine.update_weights(role_learner.weights())
+
+
+def outcome(rolled: Rolled, update: UpdateStats, seconds: float) -> Outcome:
+    """The record of an iteration that was learned from in so many seconds."""
+    return Outcome(
+        rolled.iteration,
+        rolled.played,
+        rolled.skipped_documents,
+        update,
+        {**rolled.seconds, "update": seconds},
+        rolled.challenger_share,
+        rolled.rollout,
+    )
 
 
 def trajectories(
@@ -241,23 +316,14 @@ def _ask_oracle(played: Sequence[Played], players: Players, oracle: Oracle) -> N
             one.oracle = Grade(players.agree(one.attempt.task, truth), players.rejudge(one.answers, truth).correct)
 
 
-def _learn(
-    lessons: Sequence[Trajectory], engine: Engine, learner: Learner, challenger: Seat | None, steps: int
-) -> UpdateStats:
-    """Update whoever has something to learn; each learner's weights go to its own engine.
-
-    A Challenger that learns on weights of its own takes turns with the Reasoner, so there is one update to tell of.
-    """
-    update = _NO_UPDATE
-    own = challenger if challenger and challenger.learner else None
-    for role_learner, role_engine, part in (
-        (own.learner, own.engine, [t for t in lessons if t.role == "challenger"]) if own else (None, engine, []),
-        (learner, engine, [t for t in lessons if not own or t.role == "reasoner"]),
-    ):
-        if part and role_learner:
-            update = role_learner.update(part, steps)
-            role_engine.update_weights(role_learner.weights())
-    return update
+def _pupils(rolled: Rolled, learner: Learner, challenger: Seat | None) -> list[tuple[Learner, list[Trajectory]]]:
+    """Who learns from an iteration, and what: the Challenger on its own weights first, then the policy."""
+    if challenger is None or challenger.learner is None:
+        parts = [(learner, list(rolled.lessons))]
+    else:
+        own = [lesson for lesson in rolled.lessons if lesson.role == "challenger"]
+        parts = [(challenger.learner, own), (learner, [one for one in rolled.lessons if one.role == "reasoner"])]
+    return [(pupil, part) for pupil, part in parts if part]
 
 
 def _work(engines: Sequence[Engine]) -> EngineStats:

@@ -14,6 +14,7 @@ from pathlib import Path
 import torch
 
 from spice.config import Config
+from spice.errors import ConfigError
 from spice.learner.base import Captured, Learner
 from spice.learner.ranks import ALONE, Ranks
 from spice.learner.torch_learner import TorchLearner
@@ -29,6 +30,7 @@ from spice.training.iteration import Seat
 from spice.training.play import Players
 
 OWN_STATE = "challenger"
+_CAP = 2.0  # of importance weights, where rollouts are one update old
 
 
 @dataclass(frozen=True)
@@ -65,17 +67,25 @@ class Learners:
 
 
 def open_learner(folder: Path, config: Config, ranks: Ranks = ALONE) -> Learner:
-    """A learner that begins with the model in `folder`."""
+    """A learner that begins with the model in `folder`. Raises `ConfigError`."""
     recipe = config.recipe
     budgets = {"challenger": recipe.challenger_tokens, "reasoner": recipe.reasoner_tokens}
     model = load_model(folder, "float32", config.model.device)
+    settings = config.learner
+    if config.training.off_policy_steps:
+        if recipe.updates_per_iteration > 1:
+            raise ConfigError(
+                "training.off_policy_steps=1 corrects one update for its old rollouts; set "
+                "recipe.updates_per_iteration=1, or training.off_policy_steps=0."
+            )
+        settings = settings.model_copy(update={"importance_cap": settings.importance_cap or _CAP})
     with torch.random.fork_rng():
         torch.manual_seed(config.seed)  # adapters begin at random
         if config.learner.backend == "deepspeed":
             from spice.learner.deepspeed_learner import DeepSpeedLearner
 
-            return DeepSpeedLearner(model, config.learner, budgets, ranks)
-        return TorchLearner(model, config.learner, budgets, ranks)
+            return DeepSpeedLearner(model, settings, budgets, ranks)
+        return TorchLearner(model, settings, budgets, ranks)
 
 
 def open_seat(

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from spice.config import Config
+from spice.learner.base import UpdateStats
 from spice.learner.ranks import Ranks
 from spice.models.loading import load_tokenizer
 from spice.rollout.base import Engine, EngineStats
@@ -20,10 +22,11 @@ from spice.store.base import ObjectStore
 from spice.store.canonical import JSON
 from spice.text.spans import SpanIndex
 from spice.training import wire
+from spice.training.ahead import Ahead
 from spice.training.checkpoints import State, host_weights, restore, store_checkpoint
 from spice.training.crew import Crew, posed_by_first
 from spice.training.halting import HaltedError, halting
-from spice.training.iteration import Pose, iterate
+from spice.training.iteration import Pose, Rolled, learn, publish, roll_out
 from spice.training.play import Players
 from spice.training.posing import given_questions, kept_questions
 from spice.training.programs import ProgramPoser
@@ -58,11 +61,13 @@ class Table:
         """Load the models, and put everything into `state`, or at the beginning if there is none."""
         self._store, self._documents, self._folder = store, documents, base_folder
         self._config, self._run, self._ranks, self._oracle = config, run, ranks, oracle
+        # Players may be at work in a thread beside the learner, and then must not talk on its line.
+        self._table_talk = ranks.aside() if config.training.off_policy_steps else ranks
         index = SpanIndex((document.id, document.text) for document in documents)
 
         def sit(engine: Engine, tokenizer: Any) -> Players:
             players = Players(engine, tokenizer, config.recipe, index, verifier, config.rollout.overlap)
-            return players if ranks.size == 1 else Crew(players, ranks)
+            return players if ranks.size == 1 else Crew(players, self._table_talk)
 
         self._learner = open_learner(base_folder, config, ranks)
         self._engine = open_engine(base_folder, config.model, config.rollout)
@@ -71,6 +76,7 @@ class Table:
         self.learners = Learners(self._learner, self._challenger.learner if self._challenger else None)
         self._pose = self._other_source(executor, state)
         self._recorder = Recorder(store, run, config.health)
+        self._iterations = Ahead(self._roll, self._learn, self._publish, time.monotonic)
         if state:
             restore(store, state, self.learners)
             self._engine.update_weights(self._learner.weights())
@@ -81,18 +87,10 @@ class Table:
 
     def play(self, iteration: int) -> str:
         """Play one iteration, and record it on rank 0; returns a few words on it there, and none elsewhere."""
-        outcome = iterate(
-            iteration,
-            self._documents,
-            self._players,
-            self._engine,
-            self._learner,
-            self._config.recipe,
-            self._config.seed,
-            challenger=self._challenger,
-            pose=self._pose,
-            oracle=self._oracle,
-        )
+        training = self._config.training
+        # What is rolled out ahead is not saved, so it must not span a saved state.
+        ahead = training.off_policy_steps and iteration % training.checkpoint_every and iteration < training.iterations
+        outcome = self._iterations.iterate(iteration, ahead=bool(ahead))
         parts = self._ranks.gather(wire.encode(outcome.rollout))
         if not self._ranks.first:
             return ""
@@ -125,6 +123,25 @@ class Table:
         if self._ranks.first:
             self._recorder.finish(iterations)
 
+    def _roll(self, iteration: int) -> Rolled:
+        return roll_out(
+            iteration,
+            self._documents,
+            self._players,
+            self._engine,
+            self._config.recipe,
+            self._config.seed,
+            challenger=self._challenger,
+            pose=self._pose,
+            oracle=self._oracle,
+        )
+
+    def _learn(self, rolled: Rolled) -> UpdateStats:
+        return learn(rolled, self._learner, self._challenger, self._config.recipe.updates_per_iteration)
+
+    def _publish(self, rolled: Rolled) -> None:
+        publish(rolled, self._engine, self._learner, self._challenger)
+
     def _other_source(self, executor: Executor, state: State | None) -> Pose | None:
         """What poses the tasks, or `None` if they come from the corpus or from nothing."""
         recipe = self._config.recipe
@@ -136,7 +153,7 @@ class Table:
                 poser = ProgramPoser(recipe, executor)
                 if state:
                     poser.recall(self._store, self._run, state.iteration)
-                return poser if self._ranks.size == 1 else posed_by_first(poser, self._ranks)
+                return poser if self._ranks.size == 1 else posed_by_first(poser, self._table_talk)
             case "documents" | "nothing":
                 return None
 

@@ -158,9 +158,9 @@ def test_more_copies_begin_with_the_same_ones(engine, reference):
 def test_lengths_and_finish_reasons(engine, reference):
     end = reference.tokenizer.eos_token_id
     requests = [
-        Request(reference.encode(text), n=40, max_tokens=limit, temperature=1.5, seed=limit)
+        Request(reference.encode(text), n=40, max_tokens=limit, temperature=2.5, seed=limit)
         for text in ("The island", INSTRUCTIONS)
-        for limit in (1, 2, 60)
+        for limit in (1, 2, 90)
     ]
     results = engine.generate(requests)
     finishes = Counter()
