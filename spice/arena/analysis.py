@@ -11,7 +11,7 @@ Satterthwaite's. One seed alone says nothing of others; then B is all there is.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import sqrt
 
 import numpy as np
@@ -64,6 +64,12 @@ def estimate(table_SN: ArrayLike) -> Estimate:
     half = float(stats.t.ppf(1 - ALPHA / 2, freedom)) * sqrt(variance)
     p = 2 * float(stats.t.sf(abs(value) / sqrt(variance), freedom))
     return Estimate(value, value - half, value + half, p, seeds)
+
+
+def accuracy(right_SN: ArrayLike) -> Estimate:
+    """`estimate` of right answers: a t interval over few seeds may leave [0, 1], which a share cannot, so it is cut."""
+    found = estimate(right_SN)
+    return replace(found, low=max(0.0, found.low), high=min(1.0, found.high))
 
 
 def difference(ours_SN: ArrayLike, theirs_SN: ArrayLike) -> Estimate:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from spice.arena.analysis import METHOD, Estimate, at_budget, collapse, difference, estimate, holm
+from spice.arena.analysis import METHOD, Estimate, accuracy, at_budget, collapse, difference, holm
 from spice.arena.results import ArmResult, Part, Reading
 from spice.reporting.records import CoevolutionChange
 
@@ -135,11 +135,11 @@ def _row(recipe: str, group: Sequence[ArmResult], views: Views) -> Row:
     collapsed = {str(arm.seed): index for arm in group if (index := _collapsed(arm)) is not None}
     return Row(
         recipe=recipe,
-        start=_figure(estimate(start)),
-        end=_figure(estimate(end)),
+        start=_figure(accuracy(start)),
+        end=_figure(accuracy(end)),
         gain=_figure(difference(end, start)),
-        at_equal_tokens=_figure(estimate(views["tokens"][recipe])),
-        at_equal_seconds=_figure(estimate(views["seconds"][recipe])),
+        at_equal_tokens=_figure(accuracy(views["tokens"][recipe])),
+        at_equal_seconds=_figure(accuracy(views["seconds"][recipe])),
         by_seed=tuple(float(share) for share in end.mean(axis=1)),
         learning_rate=group[0].learning_rate,
         updates=group[0].updates,
@@ -178,7 +178,7 @@ def _curve(group: Sequence[ArmResult]) -> list[CurvePoint]:
             iteration=readings[0].iteration,
             tokens=fmean(reading.tokens for reading in readings),
             seconds=fmean(reading.seconds for reading in readings),
-            accuracy=_figure(estimate(_table(readings))),
+            accuracy=_figure(accuracy(_table(readings))),
         )
         for readings in zip(*(arm.readings for arm in group), strict=True)
     ]

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spice.arena.analysis import at_budget, collapse, difference, estimate, holm
+from spice.arena.analysis import accuracy, at_budget, collapse, difference, estimate, holm
 
 
 def test_one_seed_is_a_t_interval_over_items() -> None:
@@ -80,3 +80,11 @@ def test_collapse_is_a_fall_without_recovery(shares: list[float], expected: int 
 @pytest.mark.parametrize(("limit", "index"), [(0, 0), (9.9, 0), (10, 1), (25, 2), (99, 3)])
 def test_the_last_reading_within_a_budget(limit: float, index: int) -> None:
     assert at_budget([0, 10, 20, 30], limit) == index
+
+
+def test_an_accuracy_stays_a_share() -> None:
+    right = np.array([[1, 1, 1, 1], [1, 1, 1, 0], [0, 0, 1, 0]])
+    assert estimate(right).high > 1
+    found = accuracy(right)
+    assert (found.value, found.high) == (estimate(right).value, 1.0)
+    assert found.low == max(0.0, estimate(right).low)
