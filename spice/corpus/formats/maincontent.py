@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import lru_cache
 from typing import Any
 
@@ -44,8 +45,8 @@ def _block(element: Any) -> str:
         return "\n".join(filter(None, (_row(row) for row in element.iter("row"))))
     if element.tag == "list":
         return "\n".join(filter(None, (_words(item) for item in element.iter("item"))))
-    if element.tag in {"code", "quote"} and len(element) == 0:
-        return (element.text or "").strip("\n")
+    if element.tag in {"code", "quote"}:  # also made of preformatted text, whose layout carries meaning
+        return "\n".join(line.rstrip() for line in "".join(_pieces(element)).split("\n")).strip("\n")
     return _words(element)
 
 
@@ -55,15 +56,14 @@ def _row(row: Any) -> str:
 
 def _words(element: Any) -> str:
     """All text below an element; a line break is the only layout that is kept."""
-    parts = []
+    joined = "".join(piece if piece == "\n" else piece.replace("\n", " ") for piece in _pieces(element))
+    return "\n".join(" ".join(line.split()) for line in joined.split("\n")).strip()
+
+
+def _pieces(element: Any) -> Iterator[str]:
     for node in element.iter():
         if node.tag == "lb":
-            parts.append("\n")
-        parts.append(node.text or "")
+            yield "\n"
+        yield node.text or ""
         if node is not element:
-            parts.append(node.tail or "")
-    return "\n".join(" ".join(line.split()) for line in _joined(parts).split("\n")).strip()
-
-
-def _joined(parts: list[str]) -> str:
-    return "".join(part if part == "\n" else part.replace("\n", " ") for part in parts)
+            yield node.tail or ""
