@@ -16,6 +16,8 @@ from pathlib import Path
 
 import pytest
 
+from spice import __version__
+
 ROOT = Path(__file__).parents[2]
 ENGINE = "/usr/bin/docker" if Path("/usr/bin/docker").exists() else "docker"
 READ_ONLY = ["run", "--rm", "--network=none", "--read-only", "--tmpfs=/tmp", "--cap-drop=ALL"]
@@ -78,7 +80,8 @@ def image(request: pytest.FixtureRequest, base: str) -> str:
 
 def test_it_runs_as_nobody_with_a_read_only_root(image: str) -> None:
     assert _said(image, "id", "-u") == "10001"
-    assert _said(image, "spice", "--version")
+    assert _said(image, "spice", "--version") == __version__
+    assert _said(image, "python3", "-c", "import spice; print(spice.__version__)") == __version__
     refused = _docker(*READ_ONLY, image, "sh", "-c", "echo x > /opt/spice/x")
     assert refused.returncode != 0
 
