@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -87,6 +87,17 @@ class RecipeConfig(Section):
     sources: tuple[str, ...] = Field(
         (), description="train on documents whose file matches one of these patterns (docs/*.md); none takes all"
     )
+    sampling: Literal["uniform", "exhaustive"] = Field(
+        "uniform",
+        description="uniform: each iteration draws anew, as in the paper; exhaustive: no document twice before all "
+        "were drawn once",
+    )
+    mixture: tuple[tuple[str, Annotated[float, Field(gt=0.0)]], ...] = Field(
+        (),
+        description='weights of sources, such as [["docs/*", 3], ["mail/*", 1]]; each is drawn exhaustively, and what '
+        "matches none is not drawn",
+    )
+    document_budget: int = Field(0, ge=0, description="train on so many documents only, chosen by hash; 0 takes all")
     formats: tuple[Literal["multiple_choice", "free_form"], ...] = Field(
         ("multiple_choice", "free_form"), min_length=1, description="task formats the selector may choose from"
     )

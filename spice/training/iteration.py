@@ -26,7 +26,8 @@ from spice.selfplay import recipes
 from spice.selfplay.advantages import Move, advantages
 from spice.selfplay.labels import majority
 from spice.selfplay.recipes import SPICE, Recipe
-from spice.selfplay.sampling import choose_task, draw_documents
+from spice.selfplay.sampling import choose_task
+from spice.selfplay.selection import select
 from spice.selfplay.types import NO_DOCUMENT, Document, Oracle
 from spice.training.outputs import Answers, Attempt
 from spice.training.pay import pay
@@ -143,7 +144,7 @@ def roll_out(
     voted = system.labels == "majority"
     votes = recipe.votes if voted else None
     if pose is None:
-        batch = _materials(system, corpus, recipe.batch_documents, seed, iteration)
+        batch = _materials(system, corpus, recipe, seed, iteration)
         answered = players.play(batch, seeds, poser=poser, group=votes, posed=lambda: watch.lap("challenge"))
     else:
         posed = pose(poser, iteration, seeds)
@@ -239,11 +240,13 @@ def trajectories(
     ]
 
 
-def _materials(system: Recipe, corpus: Sequence[Document], batch: int, seed: int, iteration: int) -> list[Document]:
+def _materials(
+    system: Recipe, corpus: Sequence[Document], recipe: RecipeConfig, seed: int, iteration: int
+) -> list[Document]:
     """What the tasks of an iteration are about."""
     if system.source == "nothing":
-        return [NO_DOCUMENT] * batch
-    return [corpus[i] for i in draw_documents(len(corpus), batch, seed, iteration)]
+        return [NO_DOCUMENT] * recipe.batch_documents
+    return [corpus[i] for i in select(corpus, recipe, seed, iteration)]
 
 
 def _answer(

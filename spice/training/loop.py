@@ -17,6 +17,7 @@ from spice.errors import ConfigError, RefusedError
 from spice.learner.ranks import ALONE, Ranks
 from spice.selfplay import recipes
 from spice.selfplay.executor import Executor
+from spice.selfplay.selection import within_budget
 from spice.selfplay.types import Document, Oracle
 from spice.selfplay.verify import Verifier
 from spice.store.base import ObjectStore
@@ -94,7 +95,7 @@ def train(
     permitted()
     config = Config.model_validate_json(ranks.tell(config.model_dump_json().encode()))
     recipes.resolve(config.recipe)
-    documents = _subset(documents, config.recipe.sources)
+    documents = within_budget(_subset(documents, config.recipe.sources), config.recipe.document_budget)
     prepare(config.training.threads)
     pointer, base = _enter(store, corpus, base_folder, config, run, resume) if ranks.first else (None, "")
     base = ranks.tell(base.encode()).decode()
