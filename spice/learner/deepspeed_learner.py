@@ -17,6 +17,7 @@ from typing import Any
 
 import torch
 import torch.distributed as dist
+from torch._C._distributed_c10d import HashStore
 
 from spice.config import LearnerConfig
 from spice.errors import TrainingError
@@ -246,7 +247,7 @@ def _deepspeed(ranks: Ranks) -> Any:
     os.environ.setdefault("LOCAL_RANK", "0")
     if ranks.size == 1 and not dist.is_initialized():
         dist.init_process_group(
-            "nccl" if torch.cuda.is_available() else "gloo", store=dist.HashStore(), rank=0, world_size=1
+            "nccl" if torch.cuda.is_available() else "gloo", store=HashStore(), rank=0, world_size=1
         )
     deepspeed.init_distributed(dist_init_required=False, verbose=False)
     return deepspeed
