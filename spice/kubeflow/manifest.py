@@ -82,7 +82,7 @@ def _trainer(corpus: str, config: Config, run: str) -> dict[str, Any]:
         **({"image": settings.image} if settings.image else {}),
         "command": ["torchrun", "--shutdown-timeout", str(_SHUTDOWN_SECONDS), "-m", "spice.kubeflow.worker"],
         "args": [corpus, run, config.model_dump_json()],
-        # The learner is one process; see docs/kubeflow.md.
+        # The worker starts training.ranks processes by itself, and watches them; see docs/engines.md.
         "numNodes": 1,
         "numProcPerNode": 1,
         "env": [

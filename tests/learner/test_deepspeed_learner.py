@@ -21,7 +21,7 @@ from spice.models.loading import load_model  # noqa: E402
 pytestmark = pytest.mark.engines
 PLAIN: dict[str, Any] = {"learning_rate": 1e-3, "gradient_checkpointing": False, "microbatch_tokens": 64}
 # AdamW makes a whole step of the rounding of a gradient near 0, so in bfloat16 the mean tells more than the largest.
-MEAN_GAP = {"float32": 1e-7, "bfloat16": 1e-4}
+MEAN_GAP = {"float32": 1e-7, "bfloat16": 3e-4}
 
 
 def numbers(learner: Any) -> dict[str, Any]:
