@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shutil
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
@@ -67,7 +68,8 @@ class Gatherer:
         self._batch: list[SourceItem] = []
         self._size = 0
         self._gathered = Gathered()
-        folder.mkdir(parents=True, exist_ok=True)
+        shutil.rmtree(folder, ignore_errors=True)  # copies that an ingest left when it was killed
+        folder.mkdir(parents=True)
 
     def gather(self, items: Iterator[SourceItem | LeftOut], total: int, progress: Progress) -> Gathered:
         """Take in all items; `total` is how many there are, 0 if nobody knows.
