@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -69,24 +69,29 @@ def ranks_of(pid: int) -> list[int]:
 
 
 @pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, list[tuple[int, str]]]]:
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, list[tuple[int, str]], bytes]:
+    """Corpus, weights and first tasks of a run on two ranks that nobody disturbed."""
     store = tmp_path_factory.mktemp("undisturbed")
     corpus = ingested(store)
     train(store, corpus)
-    yield corpus, digests(store)
+    return corpus, digests(store), (store / f"runs/{RUN}/tasks/000001.parquet").read_bytes()
 
 
-def test_two_ranks_train_and_the_iterations_are_those_of_one(undisturbed: Any, tmp_path: Path) -> None:
-    _, wanted = undisturbed
+def test_two_ranks_play_what_one_plays(undisturbed: Any, tmp_path: Path) -> None:
+    corpus, wanted, tasks = undisturbed
     assert [n for n, _ in wanted] == [0, 1, 2, 3]
     assert len({digest for _, digest in wanted}) == 4
+    ingested(tmp_path)
+    train(tmp_path, corpus, sets=["training.ranks=1"])
+    # Later iterations are played with weights that differ in the last digits.
+    assert (tmp_path / f"runs/{RUN}/tasks/000001.parquet").read_bytes() == tasks
 
 
 @pytest.mark.parametrize("victim", [0, 1])
 def test_a_rank_that_is_killed_is_named_and_the_run_goes_on_to_the_same_weights(
     undisturbed: Any, tmp_path: Path, victim: int
 ) -> None:
-    corpus, wanted = undisturbed
+    corpus, wanted, _ = undisturbed
     ingested(tmp_path)
 
     def kill(done: int, total: int, what: str, note: str = "") -> None:
@@ -101,7 +106,7 @@ def test_a_rank_that_is_killed_is_named_and_the_run_goes_on_to_the_same_weights(
 
 
 def test_a_rank_that_is_stopped_is_named_within_a_minute(undisturbed: Any, tmp_path: Path) -> None:
-    corpus, wanted = undisturbed
+    corpus, wanted, _ = undisturbed
     ingested(tmp_path)
     stopped: list[float] = []
 
@@ -119,7 +124,7 @@ def test_a_rank_that_is_stopped_is_named_within_a_minute(undisturbed: Any, tmp_p
 
 
 def test_a_wish_to_stop_reaches_the_ranks_and_nothing_is_lost(undisturbed: Any, tmp_path: Path) -> None:
-    corpus, wanted = undisturbed
+    corpus, wanted, _ = undisturbed
     ingested(tmp_path)
 
     def interrupt(done: int, total: int, what: str, note: str = "") -> None:
@@ -133,7 +138,7 @@ def test_a_wish_to_stop_reaches_the_ranks_and_nothing_is_lost(undisturbed: Any, 
 
 
 def test_what_a_rank_raises_is_raised_here(undisturbed: Any, tmp_path: Path) -> None:
-    corpus, _ = undisturbed
+    corpus, _, _ = undisturbed
     ingested(tmp_path)
     with pytest.raises(SpiceError, match=r"recipe\.sources"):
         train(tmp_path, corpus, sets=["recipe.sources=[nowhere/*.md]"])
