@@ -123,6 +123,13 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Bench, Job]:
 
 
 @pytest.fixture
+def fresh(tmp_path: Path) -> Iterator[Bench]:
+    """A bench on which nothing has run."""
+    with _home(tmp_path / "home"):
+        yield Bench(tmp_path)
+
+
+@pytest.fixture
 def bench(trained: tuple[Bench, Job], tmp_path: Path) -> Iterator[Bench]:
     """A copy of that bench, to go on from."""
     shutil.copytree(trained[0].folder, tmp_path / "bench")

@@ -110,15 +110,3 @@ def test_nightly_does_nothing_without_new_documents_and_goes_on_with_them(traine
     assert changed.returned("continue-from") == before
     base = artifacts.manifest(bench.store, str(artifacts.manifest(bench.store, changed.returned("train"))["base"]))
     assert base["model"] == before
-
-
-def test_compare_trains_every_recipe_and_ranks_them(bench: Any) -> None:
-    job = bench.run(
-        "compare", documents="datasets/facts", recipes=["spice", "random_reward"], name="facts", run="race", gpus="0"
-    )
-    assert {"ingest", "compare"} < job.tasks
-    runs = {info.key.split("/")[1] for info in bench.store.list("runs/race")}
-    assert runs == {"race-spice", "race-random-reward"}
-    table = job.content("compare", "table")
-    assert table.count("| cloze |") == 2
-    assert job.returned("compare") in ("spice", "random_reward")
