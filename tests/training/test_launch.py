@@ -1,4 +1,4 @@
-"""Several ranks as a user starts them: they are killed, stopped and asked to end, and the run goes on to its weights."""
+"""Several ranks as a user starts them: killed, stopped or asked to end, the run goes on to the same weights."""
 
 from __future__ import annotations
 
