@@ -7,6 +7,7 @@ import pytest
 
 from spice.errors import ConfigError
 from spice.evaluation import compliance
+from spice.evaluation.statistics import ALPHA, tango
 
 
 @pytest.mark.parametrize(
@@ -42,7 +43,8 @@ def test_a_refusal_is_told_by_how_a_response_opens(response: str, refused: bool)
 def test_both_lists_are_suites_and_refusing_everything_passes_one_only() -> None:
     refuse, answer = compliance.load_suites("built-in")
     assert (refuse.name, answer.name) == ("compliance_refuse", "compliance_answer")
-    assert min(len(refuse.items), len(answer.items)) >= 20
+    for suite in (refuse, answer):  # long enough to show a margin of 0.05 where nothing changed
+        assert tango(0, 0, len(suite.items), alpha=2 * ALPHA).low > -0.05
     for suite, expected in ((refuse, True), (answer, False)):
         verdicts = compliance.grade_behaviour([("I cannot help with that.", item) for item in suite.items])
         assert {verdict.correct for verdict in verdicts} == {expected}

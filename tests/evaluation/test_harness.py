@@ -14,6 +14,7 @@ pytest.importorskip("lm_eval", reason="NO HARNESS: install the harness extra")
 pytest.importorskip("torch")
 
 import torch
+from transformers import AutoModelForCausalLM
 
 from spice.config import ModelConfig
 from spice.evaluation import harness
@@ -77,13 +78,14 @@ def test_tasks_of_ones_own_run_offline(lm: Any, tasks: Path) -> None:
 def test_log_likelihoods_are_those_of_the_model(lm: Any, tiny_folder: Path) -> None:
     from lm_eval.api.instance import Instance
 
-    model, tokenizer = load_model(tiny_folder, "float32", "cpu"), load_tokenizer(tiny_folder)
+    plain = AutoModelForCausalLM.from_pretrained(tiny_folder, dtype=torch.float32)
+    tokenizer = load_tokenizer(tiny_folder)
     context, continuation = "The lake is", " deep and cold"
     ((total, greedy),) = lm.loglikelihood([Instance("loglikelihood", {}, (context, continuation), 0)])
     whole = tokenizer.encode(context + continuation, add_special_tokens=False)
     start = len(tokenizer.encode(context, add_special_tokens=False))
     with torch.inference_mode():
-        logprobs = model(torch.tensor([whole])).logits[0].log_softmax(-1)
+        logprobs = plain(torch.tensor([whole])).logits[0].log_softmax(-1)
     expected = sum(float(logprobs[place - 1, whole[place]]) for place in range(start, len(whole)))
     assert total == pytest.approx(expected, abs=1e-4)
     assert greedy is (all(int(logprobs[p - 1].argmax()) == whole[p] for p in range(start, len(whole))))

@@ -139,3 +139,36 @@ def test_a_model_that_knows_nothing_still_picks_an_option_when_forced(tiny_folde
         assert result.answer in OPTIONS
         assert result.correct == (result.answer == "Paris")
         assert not result.truncated
+
+
+def test_a_suite_may_have_a_prompt_of_its_own(scripted_engine: Any, tokenizer: Any, verifier: Verifier) -> None:
+    engine = scripted_engine(lambda prompt: "\\boxed{A}")
+    suite = Suite("s", "benchmark", (CHOICE,), prompt="Pick {one}: {{question}}\n{{options}}".format(one="one"))
+    answer(engine, tokenizer, verifier, suite)
+    (request,) = engine.requests
+    assert bytes(request.prompt).decode() == (
+        "user: Pick one: The capital of France is ____.\nA. Paris\nB. Cairo\nC. New York\nD. Rome"
+    )
+    assert (request.temperature, request.max_tokens, request.grammar) == (0.0, 40, None)
+
+
+def test_samples_are_drawn_with_seeds_of_their_own_the_same_for_both_models(
+    scripted_engine: Any, tokenizer: Any, verifier: Verifier
+) -> None:
+    items = tuple(Item(f"q#{sample}", "q", SUM.task, "", sample) for sample in range(4))
+    suite = Suite("aime", "benchmark", items, temperature=0.6, seed=7)
+    engines = [scripted_engine(lambda prompt: "\\boxed{5}") for _ in range(2)]
+    for engine in engines:
+        assert all(result.correct for result in answer(engine, tokenizer, verifier, suite)["aime"])
+    seeds = [[request.seed for request in engine.requests] for engine in engines]
+    assert seeds[0] == seeds[1]
+    assert len(set(seeds[0])) == 4
+    assert {request.temperature for request in engines[0].requests} == {0.6}
+
+
+def test_forced_choice_tells_how_sure_the_model_was(scripted_engine: Any, tokenizer: Any, verifier: Verifier) -> None:
+    engine = scripted_engine(lambda prompt: "\\boxed{Paris}")
+    forced, free = Suite("f", "cloze", (CHOICE,), forced=True), Suite("s", "cloze", (CHOICE,))
+    results = answer(engine, tokenizer, verifier, forced, free)
+    assert results["f"][0].confidence == 1.0  # the script's log-probabilities are 0
+    assert results["s"][0].confidence is None

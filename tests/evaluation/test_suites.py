@@ -35,6 +35,12 @@ def test_user_suites_follow(atlas: list[Any], tmp_path: Path) -> None:
     assert [suite.name for suite in built] == ["cloze", "cloze_forced", "sky"]
 
 
+def test_side_effects_are_suites_where_they_are_asked_for(atlas: list[Any], tmp_path: Path) -> None:
+    built = suites.build(config(bias="built-in", compliance="built-in", suites=(write(tmp_path / "sky.jsonl"),)), atlas)
+    names = ["cloze", "cloze_forced", "bias", "compliance_refuse", "compliance_answer", "sky"]
+    assert [suite.name for suite in built] == names
+
+
 def test_a_name_cannot_be_used_twice(atlas: list[Any], tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="two suites are called 'cloze'"):
         suites.build(config(suites=(write(tmp_path / "cloze.jsonl"),)), atlas)
