@@ -124,7 +124,7 @@ def summary(report: IngestReport, page: str) -> RenderableType:
         Text(),
         splits,
         *_listing("Skipped", report.skipped),
-        *_listing("Quarantined, because they speak to a model", report.quarantined),
+        *_listing("Quarantined; `spice quarantine list` shows the passages", report.quarantined),
         *(Text(f"\nWarning: {warning}") for warning in report.warnings),
         Text(
             f"\nStored as {report.ref}\nTo check what became of the documents: {page}\nTrain on it: spice train {report.ref}"

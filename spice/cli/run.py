@@ -179,7 +179,7 @@ def _documents(result: dict[str, Any]) -> str:
     """What became of the documents; nothing is left out without a word."""
     count = Counter(result["documents"])
     left_out = {
-        "quarantined because they speak to a model": count["quarantined"],
+        "quarantined by a screen": count["quarantined"],
         "duplicates": count["duplicates"] + count["near_duplicates"],
         "too short": count["documents_too_short"],
         "files that could not be read": count["files_skipped"],

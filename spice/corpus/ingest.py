@@ -68,7 +68,7 @@ class IngestReport:
     skipped: list[tuple[str, str]]
     """Unreadable files, the first hundred: source and reason."""
     quarantined: list[tuple[str, str]]
-    """Documents that speak to a model, the first hundred: source and reason."""
+    """Documents that a screen held back, the first hundred: source and reason."""
     warnings: list[str]
     filtered: dict[str, int]
     """Documents that each quality filter left out."""

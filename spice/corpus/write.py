@@ -50,7 +50,7 @@ class Written:
     skipped: list[tuple[str, str]] = field(default_factory=list)
     """The first unreadable files, with the reason."""
     quarantined: list[tuple[str, str]] = field(default_factory=list)
-    """The first documents that speak to a model, with the reason."""
+    """The first documents that a screen held back, with the reason."""
 
 
 def write(
