@@ -19,6 +19,8 @@ _INNER_BLANKS = re.compile("(?<=[^\\s])(?: [^\\S\n]+|[^\\S\n ][^\\S\n]*)")
 # Anchored so that a run of a million blanks costs one pass, not one per blank.
 _TRAILING = re.compile("(?:(?<=\n)[^\\S\n]+|[^\\S\n])(?=\n)")
 _WORD = re.compile(r"\w+")
+# For ASCII, what `\w` does not match becomes a blank.
+_BLANKED = bytes(code if _WORD.fullmatch(chr(code)) else 32 for code in range(128)) + bytes(128)
 _CHUNK = 1 << 18
 _BLANK_LINES = re.compile("\n{3,}")
 
@@ -36,7 +38,8 @@ def clean(text: str) -> str:
         plain = unicodedata.normalize("NFC", plain)
     if "  " in plain or "\t" in plain or not plain.isascii():
         plain = _INNER_BLANKS.sub(" ", plain)
-    if "\n" in plain:
+    # Of ASCII only these two can stand before a line end by now; looking for them is much quicker than the rule.
+    if "\n" in plain and (not plain.isascii() or " \n" in plain or "\t\n" in plain):
         plain = _TRAILING.sub("", plain)
     return (_BLANK_LINES.sub("\n\n", plain) if "\n\n\n" in plain else plain).strip()
 
@@ -50,7 +53,13 @@ def removed_characters(text: str) -> int:
 
 def fingerprint_text(text: str) -> str:
     """The text as duplicates are compared: without case, punctuation and layout."""
-    return " ".join(" ".join(_WORD.findall(chunk)) for chunk in _chunks(text.casefold())).strip()
+    return " ".join(map(_words, _chunks(text.casefold()))).strip()
+
+
+def _words(text: str) -> str:
+    if text.isascii():
+        return " ".join(text.encode().translate(_BLANKED).decode().split())
+    return " ".join(_WORD.findall(text))
 
 
 def _chunks(text: str) -> Iterator[str]:

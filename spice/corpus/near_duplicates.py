@@ -24,7 +24,7 @@ _RECALL = 0.995
 _CHUNK = 1 << 20
 _PRIME = 0x9E3779B97F4A7C15  # odd, so it has an inverse modulo 2^64
 _REPRESENTATIVES = 64
-_BLOCK = 512
+_BLOCK = 1024
 
 
 def shingles(words: str) -> Hashes:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from itertools import islice
 
 from spice.config import CorpusConfig
 from spice.config.filtering import GopherQualityConfig, GopherRepetitionConfig
@@ -43,7 +44,8 @@ def _poor(text: Text, rules: GopherQualityConfig) -> Iterator[str]:
         yield "too many lines end in an ellipsis"
     if words.alphabetic.sum() / count < rules.least_alphabetic_words:
         yield "too many words without a letter"
-    if sum(bool(word.search(text.lowered)) for word in _STOP_WORDS) < rules.least_stop_words:
+    found = (word for word in _STOP_WORDS if word.search(text.lowered))
+    if len(list(islice(found, rules.least_stop_words))) < rules.least_stop_words:
         yield "too few stop words"
 
 
@@ -57,6 +59,10 @@ def _repetitive(text: Text, rules: GopherRepetitionConfig) -> Iterator[str]:
     for n, most in rules.top_ngrams:
         if text.words.top_run_share(n) > most:
             yield f"one run of {n} words again and again"
-    for n, most in rules.duplicate_ngrams:
-        if text.words.duplicate_run_share(n) > most:
+    for n, most in sorted(rules.duplicate_ngrams):
+        share = text.words.duplicate_run_share(n)
+        if share > most:
             yield f"repeated runs of {n} words"
+        # What repeats in longer runs repeats in shorter ones too, so the share only falls from here on.
+        if share <= min(limit for _, limit in rules.duplicate_ngrams):
+            break

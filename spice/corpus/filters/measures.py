@@ -62,6 +62,7 @@ class Words:
         edges = np.diff(inside.astype(np.int8), prepend=0, append=0)
         self._starts, self._ends = np.flatnonzero(edges == 1), np.flatnonzero(edges == -1)
         self._data = data
+        self._runs: dict[int, NDArray[np.uint64]] = {}
 
     def __len__(self) -> int:
         return len(self._starts)
@@ -93,28 +94,31 @@ class Words:
 
     def runs(self, n: int) -> NDArray[np.uint64]:
         """A hash of each run of n words, shape (words - n + 1,), or (0,) if there are fewer than n words."""
-        count = max(0, len(self) - n + 1)
-        hashes = np.zeros(count, np.uint64)
-        for place in range(n if count else 0):
-            hashes = _mix(hashes * _PRIME + self.hashes[place : place + count])
-        return hashes
+        if n > len(self):
+            return np.zeros(0, np.uint64)
+        if n == 1:
+            return self.hashes
+        if n not in self._runs:
+            self._runs[n] = self.runs(n - 1)[:-1] * _PRIME + self.hashes[n - 1 :]
+        return self._runs[n]
 
     def top_run_share(self, n: int) -> float:
         """Characters in all occurrences of the most frequent run of n words, as a share of those of all words."""
-        hashes = self.runs(n)
-        if not len(hashes):
+        hashes = np.sort(self.runs(n))
+        starts = np.flatnonzero(np.concatenate(([True], hashes[1:] != hashes[:-1]))) if len(hashes) else hashes
+        if len(starts) == len(hashes):
             return 0.0
-        _, first, counts = np.unique(hashes, return_index=True, return_counts=True)
+        counts = np.diff(np.append(starts, len(hashes)))
         best = int(np.argmax(counts))
-        if counts[best] < 2:
-            return 0.0
-        length = int(self.lengths[first[best] : first[best] + n].sum()) + n - 1
+        first = int(np.argmax(self.runs(n) == hashes[starts[best]]))
+        length = int(self.lengths[first : first + n].sum()) + n - 1
         return min(1.0, length * int(counts[best]) / self._total)
 
     def duplicate_run_share(self, n: int) -> float:
         """Characters of words in a run of n that occurred before, each counted once, as a share of all."""
         hashes = self.runs(n)
-        if not len(hashes):
+        ordered = np.sort(hashes)
+        if not (ordered[1:] == ordered[:-1]).any():
             return 0.0
         _, first = np.unique(hashes, return_index=True)
         repeated = np.ones(len(hashes), np.int64)
