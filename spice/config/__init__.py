@@ -33,6 +33,7 @@ from spice.config.learning import (
 )
 from spice.config.section import Section
 from spice.config.services import ConsoleConfig, DriftConfig, KubeflowConfig, MonitoringConfig, ServingConfig
+from spice.config.telemetry import TelemetryConfig
 
 __all__ = [
     "AlarmAction",
@@ -61,6 +62,7 @@ __all__ = [
     "SourcesConfig",
     "SpanKind",
     "StoreConfig",
+    "TelemetryConfig",
     "TrainingConfig",
 ]
 
@@ -84,3 +86,4 @@ class Config(Section):
     kubeflow: KubeflowConfig = KubeflowConfig()
     drift: DriftConfig = DriftConfig()
     monitoring: MonitoringConfig = MonitoringConfig()
+    telemetry: TelemetryConfig = TelemetryConfig()

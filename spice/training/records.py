@@ -24,6 +24,7 @@ from spice.selfplay.archive import QuestionArchive
 from spice.store.base import ObjectStore
 from spice.training.played import Outcome, Played
 from spice.training.speed import speed
+from spice.training.telemetry import Sink
 
 _SCHEMA = pa.schema(
     [
@@ -60,17 +61,21 @@ _SCHEMA = pa.schema(
 class Recorder:
     """Writes one run's iterations, and remembers what the health signals compare with."""
 
-    def __init__(self, store: ObjectStore, run: str, limits: HealthConfig | None = None) -> None:
+    def __init__(
+        self, store: ObjectStore, run: str, limits: HealthConfig | None = None, sink: Sink | None = None
+    ) -> None:
         """Begin with an empty memory.
 
         Args:
             store: where to.
             run: the run's name.
             limits: when a signal raises an alarm.
+            sink: gets a copy of the metrics.
         """
         self._store = store
         self._run = run
         self._limits = limits or HealthConfig()
+        self._sink = sink
         self.raised: list[list[Alarm]] = []
         self._archive = QuestionArchive()
         self._history: list[dict[str, float]] = []
@@ -113,10 +118,14 @@ class Recorder:
         self._store.put(self._key("tasks", outcome.iteration, "parquet"), buffer.getvalue())
         text = json.dumps(found, sort_keys=True, allow_nan=False)
         self._store.put(self._key("iterations", outcome.iteration, "json"), text.encode())
+        if self._sink:
+            self._sink.log(outcome.iteration, found)
         return found
 
     def finish(self, iterations: int) -> None:
-        """Concatenate all metrics into `metrics.jsonl`."""
+        """Concatenate all metrics into `metrics.jsonl`, and close the sink."""
+        if self._sink:
+            self._sink.close()
         lines = [self._store.get(self._key("iterations", n, "json")) for n in range(1, iterations + 1)]
         self._store.put(f"runs/{self._run}/metrics.jsonl", b"".join(line + b"\n" for line in lines))
 
