@@ -384,7 +384,11 @@ def _engine(store: ObjectStore, ref: str, config: Config) -> Iterator[tuple[Engi
     from spice.rollout.open import open_engine
 
     folder = checkpoint_folder(ref, store)
-    yield open_engine(folder, config.model, config.rollout), load_tokenizer(folder)
+    engine = open_engine(folder, config.model, config.rollout)
+    try:
+        yield engine, load_tokenizer(folder)
+    finally:
+        engine.close()
 
 
 def _answer(

@@ -157,8 +157,9 @@ class RecipeConfig(Section):
 class RolloutConfig(Section):
     """The engine that generates text."""
 
-    engine: Literal["transformers", "vllm"] = Field(
-        "transformers", description="which engine; vllm needs the extra of that name, see docs/engines.md"
+    engine: Literal["transformers", "vllm", "vllm_server"] = Field(
+        "transformers",
+        description="transformers; vllm: in this process, needs the extra of that name; vllm_server: in another one",
     )
     batch_tokens: int = Field(
         65536, ge=256, description="transformers: most tokens (prompts and room for answers) in flight at once"
@@ -173,6 +174,15 @@ class RolloutConfig(Section):
     memory_share: float = Field(
         0.5, gt=0.0, lt=1.0, description="vllm: share of a GPU's memory for its weights and its cache"
     )
+    server_url: str = Field(
+        "http://127.0.0.1:8001", description="vllm_server: where `python -m spice.rollout.vllm_serve` answers"
+    )
+    server_transfer: Literal["nccl", "file"] = Field(
+        "nccl", description="vllm_server: how weights get there; file asks for a folder that both sides see"
+    )
+    server_gpus: int = Field(1, ge=1, description="vllm_server: GPUs of the server, for nccl")
+    learner_address: str = Field("127.0.0.1", description="vllm_server: this machine as the server sees it, for nccl")
+    learner_port: int = Field(29600, ge=1, le=65535, description="vllm_server: a free port of this machine, for nccl")
     cache_bytes: int | None = Field(
         None, ge=2**24, description="vllm: bytes for keys and values; none takes memory_share, on a CPU 1 GiB"
     )

@@ -169,8 +169,16 @@ class Engine(Protocol):
         """Take over the learner's weights, and forget whatever was cached under the old ones."""
         ...
 
+    def rest(self) -> None:
+        """Give memory back until there are new weights, or something to generate. Not while something is under way."""
+        ...
+
     def stats(self) -> EngineStats:
         """What the engine has done so far."""
+        ...
+
+    def close(self) -> None:
+        """Give up everything; nothing can be generated any more."""
         ...
 
 

@@ -10,6 +10,9 @@ from spice.models.loading import load_model, load_tokenizer
 from spice.rollout.base import Engine
 from spice.rollout.transformers_engine import TransformersEngine
 from spice.rollout.vllm_environment import prepare
+from spice.rollout.vllm_http import Http
+from spice.rollout.vllm_server import VllmServerEngine
+from spice.rollout.vllm_transfer import FileTransfer, NcclTransfer, Transfer
 
 
 def open_engine(folder: Path, model: ModelConfig, rollout: RolloutConfig) -> Engine:
@@ -21,6 +24,8 @@ def open_engine(folder: Path, model: ModelConfig, rollout: RolloutConfig) -> Eng
     """
     if rollout.engine == "vllm":
         return _open_vllm(folder, model, rollout)
+    if rollout.engine == "vllm_server":
+        return _open_server(folder, model, rollout)
     loaded = load_model(folder, model.dtype, model.device)
     return TransformersEngine(loaded, load_tokenizer(folder), rollout.batch_tokens)
 
@@ -35,3 +40,18 @@ def _open_vllm(folder: Path, model: ModelConfig, rollout: RolloutConfig) -> Engi
             "or use the environment that `make engines` makes."
         ) from error
     return open_vllm(folder, model, rollout)
+
+
+def _open_server(folder: Path, model: ModelConfig, rollout: RolloutConfig) -> Engine:
+    """Put the weights of the model in `folder` into a running server of the same shape."""
+    http = Http(rollout.server_url, rollout.max_sequences)
+    transfer: Transfer = (
+        FileTransfer(http, model.dtype)
+        if rollout.server_transfer == "file"
+        else NcclTransfer(http, model.dtype, rollout.learner_address, rollout.learner_port, rollout.server_gpus)
+    )
+    loaded = load_model(folder, model.dtype)
+    vocabulary = loaded.get_output_embeddings().weight.shape[0]
+    engine = VllmServerEngine(http, transfer, load_tokenizer(folder), vocabulary, rollout.max_sequences)
+    engine.update_weights(dict(loaded.named_parameters()))
+    return engine

@@ -59,7 +59,15 @@ class TransformersEngine:
             for name, tensor in state.items():
                 own[name].copy_(tensor)
 
+    def rest(self) -> None:
+        """Drop what was computed once for many prompts; see `spice.rollout.base.Engine`."""
+        self._tree.forget()
+
     def stats(self) -> EngineStats:
         """What the engine has done so far; see `spice.rollout.base.Engine`."""
         work = self._work
         return EngineStats(work.seconds, work.generated, work.prompts, work.prompts - work.computed)
+
+    def close(self) -> None:
+        """Let go of cached keys and values; the weights go with the engine."""
+        self._tree.forget()

@@ -47,6 +47,7 @@ class VllmEngine:
         self._draw = next(one for one in self._runner.input_batch.logitsprocs.all if isinstance(one, Draw))
         self._names = count()
         self._work = Work()
+        self._asleep = False
 
     def generate(self, requests: Sequence[Request]) -> list[list[Completion]]:
         """Continue every request; see `spice.rollout.base.Engine`."""
@@ -54,16 +55,36 @@ class VllmEngine:
 
     def stream(self) -> VllmStream:
         """A stream with nothing under way; see `spice.rollout.base.Engine`."""
+        self._wake()
         return VllmStream(self._engine, self._draw, self._tokenizer, self._names.__next__, self._work, self._clock)
 
     def update_weights(self, state: Mapping[str, torch.Tensor]) -> None:
         """Take over the learner's weights, and forget the keys and values of the old ones."""
+        if self._asleep:
+            # The cache comes back only after the weights, so that the old and the new ones never stand beside it.
+            self._engine.wake_up(tags=["weights"])
         vllm_weights.load(self._runner, state)
+        self._wake()
         self._engine.reset_prefix_cache()
+
+    def rest(self) -> None:
+        """Free a GPU's memory for the learner; see `spice.rollout.base.Engine`. vLLM does not sleep on a CPU."""
+        if self._engine.model_config.enable_sleep_mode and not self._asleep:
+            self._engine.sleep(level=1)
+            self._asleep = True
 
     def stats(self) -> EngineStats:
         """What the engine has done so far; see `spice.rollout.base.Engine`."""
         return EngineStats(self._work.seconds, self._work.generated, self._work.prompts, self._work.cached)
+
+    def close(self) -> None:
+        """End vLLM's engine core; see `spice.rollout.base.Engine`."""
+        self._engine.engine_core.shutdown()
+
+    def _wake(self) -> None:
+        if self._asleep:
+            self._engine.wake_up()
+            self._asleep = False
 
 
 def open_vllm(folder: Path, model: ModelConfig, rollout: RolloutConfig) -> VllmEngine:
@@ -94,6 +115,7 @@ def open_vllm(folder: Path, model: ModelConfig, rollout: RolloutConfig) -> VllmE
             load_format="safetensors",
             use_tqdm_on_load=False,
             seed=0,
+            enable_sleep_mode=on_gpu,
             **place,
         )
     )

@@ -24,6 +24,7 @@ class Ahead:
         roll: Callable[[int], Rolled],
         learn: Callable[[Rolled], UpdateStats],
         publish: Callable[[Rolled], None],
+        rest: Callable[[], None],
         clock: Clock,
     ) -> None:
         """Say how an iteration is played, learned from, and made known to the engines.
@@ -32,15 +33,19 @@ class Ahead:
             roll: plays an iteration, given its number; called in another thread.
             learn: updates the learners.
             publish: gives the engines the new weights; never called while `roll` runs.
+            rest: lets the engines give back memory; called where nothing is played beside the update.
             clock: seconds.
         """
-        self._roll, self._learn, self._publish, self._clock = roll, learn, publish, clock
+        self._roll, self._learn, self._publish, self._rest = roll, learn, publish, rest
+        self._clock = clock
         self._next: Rolled | None = None
 
     def iterate(self, iteration: int, *, ahead: bool) -> Outcome:
         """Learn from an iteration, and play the next one meanwhile if `ahead` is set."""
         rolled = self._next or self._roll(iteration)
         self._next = None
+        if not ahead:
+            self._rest()
         start = self._clock()
         with ThreadPoolExecutor(1, thread_name_prefix="rollout") as pool:
             coming = pool.submit(self._roll, iteration + 1) if ahead else None

@@ -32,6 +32,7 @@ from spice.training.posing import given_questions, kept_questions
 from spice.training.programs import ProgramPoser
 from spice.training.records import Recorder
 from spice.training.seats import Learners, challenger_folder, open_learner, open_seat, store_seat
+from spice.training.telemetry import open_sink
 from spice.version import code_version
 
 if TYPE_CHECKING:
@@ -75,8 +76,8 @@ class Table:
         self._challenger = open_seat(base_folder, config, store, sit, ranks)
         self.learners = Learners(self._learner, self._challenger.learner if self._challenger else None)
         self._pose = self._other_source(executor, state)
-        self._recorder = Recorder(store, run, config.health)
-        self._iterations = Ahead(self._roll, self._learn, self._publish, time.monotonic)
+        self._recorder = Recorder(store, run, config.health, open_sink(config, run) if ranks.first else None)
+        self._iterations = Ahead(self._roll, self._learn, self._publish, self._rest, time.monotonic)
         if state:
             restore(store, state, self.learners)
             self._engine.update_weights(self._learner.weights())
@@ -135,6 +136,11 @@ class Table:
             pose=self._pose,
             oracle=self._oracle,
         )
+
+    def _rest(self) -> None:
+        self._engine.rest()
+        if self._challenger:
+            self._challenger.engine.rest()
 
     def _learn(self, rolled: Rolled) -> UpdateStats:
         return learn(rolled, self._learner, self._challenger, self._config.recipe.updates_per_iteration)

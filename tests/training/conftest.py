@@ -95,6 +95,9 @@ class RecordingEngine:
         self.requests += requests
         return self.engine.generate(requests)
 
+    def rest(self) -> None:
+        self.engine.rest()
+
     def stats(self) -> EngineStats:
         return self.engine.stats()
 

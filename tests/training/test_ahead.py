@@ -38,7 +38,7 @@ def played_with(ahead: list[bool]) -> list[int]:
     def publish(_):
         engine[0] = learner[0]
 
-    game = Ahead(lambda n: rolled(n, engine[0]), learn, publish, lambda: 0.0)
+    game = Ahead(lambda n: rolled(n, engine[0]), learn, publish, lambda: None, lambda: 0.0)
     outcomes = [game.iterate(n, ahead=flag) for n, flag in enumerate(ahead, 1)]
     assert [outcome.iteration for outcome in outcomes] == list(range(1, len(ahead) + 1))
     return [outcome.played[0] for outcome in outcomes]
@@ -66,7 +66,7 @@ def test_the_next_iteration_is_played_while_the_learner_works():
             meet.wait()
         return rolled(iteration, 0)
 
-    game = Ahead(roll, lambda _: meet.wait(), lambda _: None, lambda: 0.0)
+    game = Ahead(roll, lambda _: meet.wait(), lambda _: None, lambda: None, lambda: 0.0)
     game.iterate(1, ahead=True)
 
 
@@ -75,7 +75,7 @@ def test_a_failure_of_either_is_told():
         raise ValueError("no")
 
     with pytest.raises(ValueError, match="no"):
-        Ahead(lambda n: rolled(n, 0), fail, lambda _: None, lambda: 0.0).iterate(1, ahead=True)
+        Ahead(lambda n: rolled(n, 0), fail, lambda _: None, lambda: None, lambda: 0.0).iterate(1, ahead=True)
 
 
 def settings(store: Path):
