@@ -11,7 +11,8 @@ import os
 import shutil
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -63,19 +64,30 @@ def base(engine: None) -> str:
     return name
 
 
-@pytest.fixture(scope="session", params=["console", "cpu"])
-def image(request: pytest.FixtureRequest, base: str) -> str:
-    """An image, built."""
-    name = f"spice-test:{request.param}"
-    arguments = [
-        f"--build-arg={key}={value}"
-        for key, value in {"BASE_IMAGE": base, "PIP_EXTRA_INDEX_URL": os.environ.get("PIP_EXTRA_INDEX_URL")}.items()
-        if value
-    ]
-    build = ["build", "--network=host", "--file=components/Containerfile", f"--target={request.param}", f"--tag={name}"]
-    done = _docker(*build, *arguments, ".")
-    assert done.returncode == 0, done.stderr[-3000:]
-    return name
+@pytest.fixture(scope="session")
+def built(base: str) -> Callable[[str], str]:
+    """Builds the image of a target, once."""
+
+    @cache
+    def build(target: str) -> str:
+        name = f"spice-test:{target}"
+        arguments = [
+            f"--build-arg={key}={value}"
+            for key, value in {"BASE_IMAGE": base, "PIP_EXTRA_INDEX_URL": os.environ.get("PIP_EXTRA_INDEX_URL")}.items()
+            if value
+        ]
+        how = ["--network=host", "--file=components/Containerfile", f"--target={target}", f"--tag={name}"]
+        done = _docker("build", *how, *arguments, ".")
+        assert done.returncode == 0, done.stderr[-3000:]
+        return name
+
+    return build
+
+
+@pytest.fixture(params=["console", "cpu"])
+def image(request: pytest.FixtureRequest, built: Callable[[str], str]) -> str:
+    """Each image that needs no GPU."""
+    return built(request.param)
 
 
 def test_it_runs_as_nobody_with_a_read_only_root(image: str) -> None:
@@ -97,6 +109,44 @@ def test_it_has_labels_and_no_entrypoint(image: str) -> None:
 def test_a_folder_store_works_in_it(image: str) -> None:
     found = json.loads(_said(image, "spice", "doctor", "--store", "/tmp/store", "--json"))
     assert all(finding["ok"] for finding in found["findings"] if finding["required"])
+
+
+def test_a_pipeline_runs_in_its_containers(built: Callable[[str], str], tmp_path: Path) -> None:
+    pytest.importorskip("docker", reason="NO DOCKER CLIENT: install docker (the dev extra)")
+    from kfp import local
+
+    from components import IMAGE
+    from spice.kubeflow import compiling
+
+    assert _docker("tag", built("cpu"), IMAGE).returncode == 0
+    (tmp_path / "documents").mkdir()
+    for file in sorted((ROOT / "examples/factbook").glob("[a-m]*.md")):
+        shutil.copy(file, tmp_path / "documents")
+    for folder in (tmp_path, *tmp_path.parents[:2]):
+        folder.chmod(0o777)  # the containers run as nobody in particular
+    runner = local.DockerRunner(
+        read_only=True,
+        tmpfs={"/tmp": "size=2g"},
+        cap_drop=["ALL"],
+        network_mode="none",
+        environment={"SPICE_HOME": str(tmp_path / "home"), "OMP_NUM_THREADS": "1"},
+    )
+    local.init(runner, pipeline_root=str(tmp_path), raise_on_error=False)
+    with pytest.warns(UserWarning):  # resources mean nothing here
+        compiling.load("selfplay")(
+            documents=str(tmp_path / "documents"),
+            name="facts",
+            run="first",
+            gpus="0",
+            requester="local",
+            preset="smoke",
+            settings=["training.iterations=1", "evaluation.cloze_items=8", "evaluation.reasoning_items=2"],
+            store=str(tmp_path / "store"),
+        )
+    ran = {path.parent.name for path in tmp_path.rglob("executor_output.json")}
+    assert ran >= {"ingest", "train", "evaluate", "gate", "record-outcome"}
+    owners = {path.stat().st_uid for path in (tmp_path / "store").rglob("*")}
+    assert owners == {10001}
 
 
 def _said(image: str, *command: str) -> str:
