@@ -62,7 +62,7 @@ class SourceItem:
     first_row: int = 1
     """Number of its first row, where it is a run of rows of a longer file."""
     media: str = ""
-    """Its media type, where the source was told one; the name's ending counts before it."""
+    """Its media type, where the source was told one."""
     opened: Callable[[], Opened] | None = field(default=None, repr=False, compare=False)
     """How a remote item is opened."""
 

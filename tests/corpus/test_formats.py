@@ -72,7 +72,12 @@ def test_every_ending_and_media_type_belongs_to_one_format() -> None:
     ("name", "media", "head", "expected"),
     [
         ("page", "text/html; charset=x", b"words", "html"),
-        ("a.pdf", "text/html", b"", "pdf"),
+        ("blob/README.md", "text/html", b"", "html"),
+        ("https://example.org/", "text/plain", b"", "text"),
+        ("https://docs.rs/", "", b"<!doctype html>", "html"),
+        ("a.csv", "text/plain", b"", "csv"),
+        ("a.docx", "application/zip", b"", "docx"),
+        ("a.pdf", "application/octet-stream", b"", "pdf"),
         ("scan", "", b"%PDF-1.7", "pdf"),
         ("thing", "application/octet-stream", b"PK\x03\x04", "zip"),
         ("thing", "", b"x" * 257 + b"ustar\0", "tar"),
@@ -82,9 +87,7 @@ def test_every_ending_and_media_type_belongs_to_one_format() -> None:
         ("notes", "", b"words", "text"),
     ],
 )
-def test_a_file_is_recognised_by_name_then_media_type_then_content(
-    name: str, media: str, head: bytes, expected: str
-) -> None:
+def test_a_file_is_recognised_by_media_type_name_and_content(name: str, media: str, head: bytes, expected: str) -> None:
     assert recognise(name, media, head).name == expected
 
 

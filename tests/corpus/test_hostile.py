@@ -391,11 +391,25 @@ def test_a_workbook_with_a_far_corner_comes_to_an_end(results: Results) -> None:
 
 
 def test_text_beyond_the_limit_is_left_out(results: Results) -> None:
-    assert reasons(results("a.html", b"<p>" + b"word " * 100, parsing={"text_bytes": 100})) == {
+    assert reasons(results("a.html", b"<p>" + b"word " * 100, parsing={"text_chars": 100})) == {
         "a.html": "too much text"
     }
     row = json.dumps({"text": "word " * 100}).encode()
-    assert reasons(results("a.jsonl", row, parsing={"text_bytes": 100})) == {"a.jsonl": "too much text"}
+    assert reasons(results("a.jsonl", row, parsing={"text_chars": 100})) == {"a.jsonl": "too much text"}
+
+
+def test_a_batch_that_is_left_early_leaves_no_answers_behind(tmp_path: Path) -> None:
+    items = []
+    for name in ("a", "b", "c"):
+        (tmp_path / f"{name}.html").write_text(f"<p>{name}</p>")
+        items.append(SourceItem(f"{name}.html", name, 8, None, tmp_path / f"{name}.html"))
+    with Parser(CorpusConfig()) as parser:
+        left = parser.parse_batch(items)
+        next(left)
+        left.close()
+        ((_, found),) = parser.parse_batch(items[2:])
+    assert isinstance(found, Document)
+    assert found.text == "c"
 
 
 def test_a_worker_does_not_load_modules_from_where_documents_lie(

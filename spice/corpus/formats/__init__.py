@@ -66,18 +66,20 @@ FORMATS: tuple[Format, ...] = (
 
 _BY_ENDING = {ending: one for one in FORMATS for ending in one.endings}
 _BY_MEDIA = {media: one for one in FORMATS for media in one.media}
+# Servers and mail programs tell these of files that are more than that.
+_VAGUE = frozenset(("text/plain", "application/json", "application/zip", "application/gzip"))
 _HTML = _BY_ENDING[".html"]
 
 
 def recognise(name: str, media: str, head: bytes) -> Format:
     """The format of a file.
 
-    The ending of the name chooses; a file with another ending is judged by its
-    media type and then by its first bytes. What seems to be nothing is text:
-    that reader refuses binaries itself.
+    A media type that names one format chooses it; else the ending of the name
+    does, then a media type of many formats, then the first bytes. What seems
+    to be nothing is text: that reader refuses binaries itself.
 
     Args:
-        name: of the file, with or without folders.
+        name: of the file, with or without folders, or an address.
         media: its media type, as far as known.
         head: its first bytes, a kilobyte or so.
     """
@@ -98,14 +100,18 @@ def is_safe(name: str, media: str) -> bool:
     A file in gzip is as safe as what is in it, because what comes out is counted and the window is small. The other
     compressions let a file say how much memory it takes to unfold.
     """
-    path = PurePosixPath(name)
-    if path.suffix.lower() == ".gz":
-        found = _BY_ENDING.get(PurePosixPath(path.stem).suffix.lower())
-    else:
-        found = _named(name, media)
+    found = _named(name, media)
+    if found is not None and found.name == "compressed" and _ending(name) == ".gz":
+        found = _BY_ENDING.get(_ending(name[: -len(".gz")]))
     return found is not None and found.safe
 
 
 def _named(name: str, media: str) -> Format | None:
-    suffix = PurePosixPath(name).suffix.lower()
-    return _BY_ENDING.get(suffix) or _BY_MEDIA.get(media.partition(";")[0].strip().lower())
+    kind = media.partition(";")[0].strip().lower()
+    told = _BY_MEDIA.get(kind)
+    return told if told is not None and kind not in _VAGUE else _BY_ENDING.get(_ending(name)) or told
+
+
+def _ending(name: str) -> str:
+    """Lower case, with the dot; of `https://example.org/` there is none."""
+    return PurePosixPath(name.rpartition("/")[2]).suffix.lower()

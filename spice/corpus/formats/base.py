@@ -21,7 +21,7 @@ class Member:
     size: int | None = None
     """The bytes that it takes in the archive, compressed or not; `None` if all of the archive."""
     media: str = ""
-    """Its media type, where the archive tells one; the name's ending counts before it."""
+    """Its media type, where the archive tells one."""
 
 
 @dataclass(frozen=True)

@@ -88,11 +88,14 @@ class Parser:
         while done < len(indices):
             asked = indices[done:]
             exchange = Exchange(self._ready(), [items[index] for index in asked], after, opened, self._config)
-            for number, result in exchange.results():
-                yield asked[number], result
+            try:
+                for number, result in exchange.results():
+                    yield asked[number], result
+            finally:
+                if exchange.finished < len(asked):
+                    self.close()  # dead, or nobody wants the rest of its answers
             if exchange.death is None:
                 return
-            self.close()
             deaths = 1 if exchange.finished else deaths + 1
             done += exchange.finished
             after, source, opened = exchange.blamed()

@@ -166,8 +166,8 @@ class _Reading:
             stage, name = ("read", f"{source}/{label(one.member)}") if one.member else ("part", source)
             return LeftOut(name, stage, one.reason, one.detail)
         within = f"{source}/{label(one.source)}" if one.source else source
-        if len(one.text) > self._config.parsing.text_bytes:
-            return LeftOut(within, "read", "too much text", f"corpus.parsing.text_bytes is {len(one.text)}")
+        if len(one.text) > (most := self._config.parsing.text_chars):
+            return LeftOut(within, "read", "too much text", f"{len(one.text)}, corpus.parsing.text_chars is {most}")
         return replace(one, source=within, format=found.name)
 
     def _is_entered(self, path: Path) -> bool:
