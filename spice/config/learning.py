@@ -165,7 +165,9 @@ class RolloutConfig(Section):
         65536, ge=256, description="transformers: most tokens (prompts and room for answers) in flight at once"
     )
     overlap: bool = Field(
-        True, description="answer a task as soon as it is known to count, while other attempts are under way"
+        False,
+        description="answer a task as soon as it is known to count, while other attempts are under way; gains where "
+        "one role alone does not fill the engine, so not on a CPU",
     )
     max_sequences: int = Field(256, ge=1, description="vllm: most sequences in flight at once")
     max_length: int | None = Field(
