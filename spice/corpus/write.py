@@ -26,6 +26,8 @@ from spice.corpus.source import LeftOut
 from spice.store.canonical import digest
 
 _LISTED = 100
+# Steps that leave out what is no document: a file, a text without words, a part of what is there otherwise.
+_NO_DOCUMENT = {"read", "clean", "part"}
 
 Progress = Callable[[int, int, str], None]
 
@@ -116,7 +118,7 @@ class _Version:
             self._written.notes.update(row["notes"])
             self._written.changed.update(row["changed"])
             self._written.counts["characters_removed"] += row["removed"]
-            self._written.counts["documents"] += row["stage"] not in {"read", "clean"}
+            self._written.counts["documents"] += row["stage"] not in _NO_DOCUMENT
             if row["stage"]:
                 self.leave_out(LeftOut(_place(one), row["stage"], row["reason"], row["detail"]), row["format"])
                 continue

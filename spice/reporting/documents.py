@@ -35,6 +35,7 @@ _PASSAGE = 300
 STEPS = {
     "walk": "Passed over: hidden, links, special files",
     "read": "Could not be read",
+    "part": "Parts that are missing from documents",
     "clean": "Without text",
     "erased": "Erased by a decision",
     "screen": "Quarantined: speaks to a model",
@@ -77,7 +78,7 @@ def render(store: ObjectStore, ref: str) -> str:
     kept = {split: counts.get(f"documents_{split}", 0) for split in dataset.SPLITS}
     steps = [(name, title, manifest["steps"][name]) for name, title in STEPS.items() if name in manifest["steps"]]
     steps += [(name, name, reasons) for name, reasons in manifest["steps"].items() if name not in STEPS]
-    found = sum(kept.values()) + sum(sum(reasons.values()) for _, _, reasons in steps)
+    found = sum(kept.values()) + sum(sum(reasons.values()) for name, _, reasons in steps if name != "part")
     return (
         environment()
         .get_template("documents.html.j2")
