@@ -1,6 +1,6 @@
 """How often the gate errs: simulated candidates through the statistics and the policy that a release goes through.
 
-    python bench/gate_error.py --trials 1000 --out bench/results/gate_error.md
+    python bench/gate_error.py --trials 300 --out bench/results/gate_error.md
 
 Each trial draws two models' answers to three suites with a known true effect, puts them through the same paired
 statistics as an evaluation, and asks the built-in policy. A true effect of a suite is a difference of pass rates;
@@ -49,7 +49,7 @@ SCENARIOS = (
 )
 
 
-def passes(scenario: Scenario, trials: int, seed: int, samples: int = 1000) -> int:
+def passes(scenario: Scenario, trials: int, seed: int, samples: int = 500) -> int:
     """How many of `trials` candidates with the scenario's true effects the gate passes."""
     rng = np.random.default_rng([seed, *scenario.name.encode()])
     text = policy.load(None).text
@@ -139,7 +139,7 @@ def table(trials: int, seed: int) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--trials", type=int, default=1000)
+    parser.add_argument("--trials", type=int, default=300)
     parser.add_argument("--seed", type=int, default=20251024)
     parser.add_argument("--out", type=Path, help="write the table there")
     options = parser.parse_args()
