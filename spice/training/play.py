@@ -191,10 +191,6 @@ class Players:
         judged = iter(answering.judged(named, self._verifier))
         return [[(attempt, next(judged) if attempt.task else None) for attempt in attempts] for attempts in kept]
 
-    def distinct(self, tasks: Sequence[Task]) -> list[Task]:
-        """The tasks that are answered: each of them, or equal ones once if the recipe says so."""
-        return list(dict.fromkeys(tasks)) if self._recipe.share_answers else list(tasks)
-
     def audit(self, tasks: Sequence[tuple[Task, Document]]) -> list[Answers]:
         """Answer each task once, greedily, *with* its document: does the policy agree with the gold answer?"""
         prompts = [
