@@ -57,7 +57,8 @@ def test_policies(role: str, action: str, key: str, allowed: bool, prefix: str) 
 
 
 def test_only_those_who_govern_releases_write_what_is_live() -> None:
-    assert {role for role in ROLES if may(role, "s3:PutObject", "ledger/1.json")} == {"request", "promote", "console", "erase"}
+    writers = {role for role in ROLES if may(role, "s3:PutObject", "ledger/1.json")}
+    assert writers == {"request", "promote", "console", "erase"}
     assert {role for role in ROLES if may(role, "s3:PutObject", "release.json")} == {"promote", "console"}
     assert {role for role in ROLES if may(role, "s3:PutObject", "switch.json")} == {"console"}
     assert {role for role in ROLES if may(role, "s3:DeleteObject", "ledger/1.json")} == set()
