@@ -65,7 +65,7 @@ class CorpusConfig(Section):
     near_duplicate_bands: int | None = Field(
         None,
         ge=1,
-        description="bands of the MinHash signature (datatrove: 14); none: as many as find 99.5% of pairs at the threshold",
+        description="bands of the MinHash signature (datatrove: 14); none: enough for 99.5% of pairs at the threshold",
     )
     near_duplicate_rows: int = Field(8, ge=1, description="hashes per band, if near_duplicate_bands is given")
     keep: Literal["first", "longest"] = Field(
