@@ -45,7 +45,8 @@ def main() -> None:
         execute(steps, place / "logs-filters")
         source = filtered
     for number, steps in enumerate(dedup(source, place)):
-        execute(steps, place / f"logs-{number}")
+        # Its second step wants a task for each bucket; they run one after the other.
+        execute(steps, place / f"logs-{number}", tasks=CONFIG.num_buckets if number == 1 else 1)
     used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
     kept = []
     for path in (place / "kept").glob("*.jsonl.gz"):
@@ -71,8 +72,8 @@ def dedup(source: str, place: Path) -> list[list[object]]:
     ]
 
 
-def execute(steps: list[object], logs: Path) -> None:
-    LocalPipelineExecutor(steps, tasks=1, workers=1, logging_dir=str(logs)).run()
+def execute(steps: list[object], logs: Path, tasks: int = 1) -> None:
+    LocalPipelineExecutor(steps, tasks=tasks, workers=1, logging_dir=str(logs)).run()
 
 
 if __name__ == "__main__":
