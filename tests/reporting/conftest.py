@@ -218,7 +218,21 @@ def metrics(iteration: int, iterations: int, rng: random.Random) -> dict[str, An
         "audit": {"n": 8, "agree_share": 0.6 + rng.randint(-1, 2) / 8},
         "health": {"near_duplicate_rate": 0.1 + done / 5, "distinct_2": 0.7},
         "warnings": [f"one question makes up {iteration + 40}% of all"] if iteration in (19, 22) else [],
-        "learner": {"loss": 0.01, "grad_norm": 0.8 + noise() * 5, "logprob_gap_mean": 0.01, "logprob_gap_max": 0.2},
+        "learner": {
+            "loss": 0.01,
+            "grad_norm": 0.8 + noise() * 5,
+            "logprob_gap_mean": 0.01,
+            "logprob_gap_max": 0.2,
+            "importance_ess": 0.99,
+            "role_norms": {"challenger": 0.5 + noise(), "reasoner": 0.6 + noise()},
+        },
+        "speed": {
+            "generated_tokens_per_second": 700 + noise(),
+            "trained_tokens_per_second": 2000 + noise(),
+            "engine_idle_share": 0.3,
+            "padding_share": 0.0,
+            "mfu": None,
+        },
         "seconds": {"challenge": 6.6, "answer": 11.4, "audit": 1.1, "update": 15 + rng.gauss(0, 1), "total": 36.0},
     }
 

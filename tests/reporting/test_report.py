@@ -75,8 +75,8 @@ def test_a_finished_run_is_shown_whole(make_run: MakeRun) -> None:
     assert "near duplicate rate 0.108 0.3 0.108 0.3" in words
     assert "No control arm was run" in words
     assert "Not recorded" not in words
-    assert len(page.all("figure")) == 9
-    assert len([svg for svg in page.all("svg") if svg.get("role") == "img" and svg.get("aria-label")]) == 9
+    assert len(page.all("figure")) == 12
+    assert len([svg for svg in page.all("svg") if svg.get("role") == "img" and svg.get("aria-label")]) == 12
     for ref in (
         r"datasets/factbook/[0-9a-f]{64}",
         r"checkpoints/[0-9a-f]{64}",
