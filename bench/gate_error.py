@@ -31,8 +31,8 @@ SHAPES = {"cloze": (280, 40), "cloze_forced": (280, 40), "reasoning": (600, 600)
 
 NOTES = """
 "No effect anywhere" is an error of at most 2.5% by design, since "better" is a two-sided 95% interval above 0; the two
-rows with another suite worse are errors of at most 5%. What limits the power at "better by 0.15" is the second suite, on
-which nothing changed: to show that with a margin of 0.05 and a chance of 80% takes 248 independent items
+rows with another suite worse are errors of at most 5%. What limits the power at "better by 0.15" is the second suite,
+on which nothing changed: to show that with a margin of 0.05 and a chance of 80% takes 248 independent items
 (`spice suites plan --margin 0.05 --discordant 0.1`), and it has 280 in 40 documents.
 """
 

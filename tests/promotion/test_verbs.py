@@ -217,4 +217,4 @@ def test_asking_the_gate_and_testing_its_policy(world, spice: Spice, capsys: pyt
     with pytest.raises(SystemExit) as end:
         main(["gate", "test", str(Path(__file__).with_name("policy_test.rego"))])
     assert end.value.code in (0, None)
-    assert "12 of 12 hold." in capsys.readouterr().out
+    assert "22 of 22 hold." in capsys.readouterr().out
