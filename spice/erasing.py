@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from spice.corpus import erasure as documents
 from spice.corpus.erasure import Target
 from spice.promotion import erasure as decisions
+from spice.reporting import documents as page
 from spice.store.base import ObjectStore
 from spice.training import erasure as tasks
 from spice.trust.ledger import Clock
@@ -71,6 +72,8 @@ def erase(store: ObjectStore, name: str, reason: str, signer: Signer, clock: Clo
     )
     tasks.purge(store, wanted, used)
     successors = documents.purge(store, target)
+    for ref in successors.values():
+        page.build(store, ref)
     sequence = entry.sequence if entry else None
     return Erased(target, found.tasks, found.runs, found.checkpoints, successors, sequence)
 

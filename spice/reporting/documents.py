@@ -76,21 +76,22 @@ def render(store: ObjectStore, ref: str) -> str:
     samples = _samples(_left_out(store, ref))
     counts: dict[str, int] = manifest["counts"]
     kept = {split: counts.get(f"documents_{split}", 0) for split in dataset.SPLITS}
-    steps = [(name, title, manifest["steps"][name]) for name, title in STEPS.items() if name in manifest["steps"]]
-    steps += [(name, name, reasons) for name, reasons in manifest["steps"].items() if name not in STEPS]
+    found_in: dict[str, dict[str, int]] = manifest.get("steps", {})  # versions that the arena makes have none
+    steps = [(name, title, found_in[name]) for name, title in STEPS.items() if name in found_in]
+    steps += [(name, name, reasons) for name, reasons in found_in.items() if name not in STEPS]
     found = sum(kept.values()) + sum(sum(reasons.values()) for name, _, reasons in steps if name != "part")
     return (
         environment()
         .get_template("documents.html.j2")
         .render(
             ref=ref,
-            manifest=manifest,
+            manifest={"warnings": [], "notes": {}, "changed": {}, "tokenizer": "", "config": {}, **manifest},
             counts=counts,
             kept=kept,
             found=found,
             steps=steps,
             samples=samples,
-            tables={"format": _rows(manifest["formats"]), "place": _rows(manifest["places"])},
+            tables={"format": _rows(manifest.get("formats", {})), "place": _rows(manifest.get("places", {}))},
             groups=_groups(dataset.clusters(store, ref)),
             cut=_PASSAGE,
             style=Markup(style()),
@@ -101,6 +102,8 @@ def render(store: ObjectStore, ref: str) -> str:
 def _left_out(store: ObjectStore, ref: str) -> Iterator[LeftOut]:
     """The list of a version, from a copy on disk: it may be longer than memory."""
     with tempfile.TemporaryDirectory(prefix="spice-report-") as folder:
+        if dataset.LEFT_OUT not in artifacts.files(store, ref):
+            return
         path = Path(folder) / dataset.LEFT_OUT
         store.get_file(f"{ref}/{dataset.LEFT_OUT}", path)
         if file_digest(path) != artifacts.files(store, ref)[dataset.LEFT_OUT].sha256:
