@@ -109,6 +109,9 @@ def _run(policy: Policy, given: dict[str, JSON]) -> dict[str, Any]:
     except subprocess.TimeoutExpired as error:
         raise RefusedError(f"The gate policy ({policy.source}) took over {_TIMEOUT:g} s, so nothing passes.") from error
     except subprocess.CalledProcessError as error:
+        if error.returncode > 0:
+            reason = (error.stderr.decode(errors="replace").strip().splitlines() or ["no reason given"])[-1]
+            raise RefusedError(f"The Rego engine does not work here, so nothing passes: {reason}") from error
         raise RefusedError(
             f"The gate policy ({policy.source}) crashed the Rego engine, so nothing passes. Write it without the "
             f"keyword `with`, which is known to. {error.stderr.decode(errors='replace').strip()[-300:]}"
