@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from spice.config import CorpusConfig
 from spice.corpus.document import UnreadableError
+from spice.corpus.formats.base import missing_extra
 from spice.corpus.formats.streams import Budget, ExpansionError
 
 if TYPE_CHECKING:
@@ -53,7 +54,10 @@ def parse_xml(data: bytes) -> _Element:
     Raises:
         UnreadableError: not XML, or it declares entities.
     """
-    from lxml import etree
+    try:
+        from lxml import etree
+    except ImportError as error:
+        raise missing_extra("EPUB books", "corpus") from error
 
     parser: Any = etree.XMLParser(resolve_entities=False, no_network=True, load_dtd=False, huge_tree=False)
     try:
