@@ -19,7 +19,7 @@ from spice.cli.common import (
 )
 
 if TYPE_CHECKING:
-    from spice.erasing import Erased
+    from spice.stages import Erased
 
 
 def erase(
@@ -43,7 +43,7 @@ def erase(
     The ledger names the document by its digest and lists the checkpoints that had seen it. Metrics stay. Copies in
     backups, in versions that an object store keeps, and in other stores are not reached from here.
     """
-    from spice import erasing
+    from spice import stages
     from spice.store import open_store
 
     config = load_config(preset, file, sets, store)
@@ -51,10 +51,10 @@ def erase(
     signer = acting(place, name)
     if readmit:
         for document in documents:
-            erasing.readmit(place, document, reason, signer, now)
+            stages.readmit(place, document, reason, signer, now)
         emit({"readmitted": documents}, f"May be ingested again: {', '.join(documents)}", as_json)
         return
-    found = [erasing.erase(place, document, reason, signer, now, dry_run=dry_run) for document in documents]
+    found = [stages.erase(place, document, reason, signer, now, dry_run=dry_run) for document in documents]
     emit(found, "\n\n".join(_told(one, dry_run) for one in found), as_json)
 
 

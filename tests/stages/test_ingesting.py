@@ -12,7 +12,7 @@ from spice import stages
 from spice.settings import resolve
 from spice.store import artifacts, open_store
 
-REPO = Path(__file__).parents[1]
+REPO = Path(__file__).parents[2]
 
 
 def test_the_version_ingested_last_goes_by_the_name_alone(tmp_path: Path) -> None:

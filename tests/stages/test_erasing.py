@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from spice import erasing
+from spice import stages
 from spice.config import CorpusConfig, StoreConfig
 from spice.corpus import dataset
 from spice.corpus.ingest import IngestReport, ingest
@@ -105,7 +105,7 @@ def test_an_erased_document_is_nowhere_and_stays_away(world: World) -> None:
     checkpoints = world.train(first.ref, "run-1", target.segment_id, segments["apple.txt"].segment_id)
     assert len(world.holds("PEAR HAS")) == 2  # the version and the pack
 
-    done = erasing.erase(world.store, "copy.txt", "asked for by its author", world.admin, clock)
+    done = stages.erase(world.store, "copy.txt", "asked for by its author", world.admin, clock)
     assert target.document_id in done.target.documents
     assert len(done.target.documents) == 2  # the copy in other letters is the same document
     assert done.target.near_copies == ("near.txt",)
@@ -134,11 +134,11 @@ def test_an_erased_document_is_nowhere_and_stays_away(world: World) -> None:
 
 def test_a_withdrawn_decision_lets_the_document_back_in(world: World) -> None:
     world.ingest()
-    done = erasing.erase(world.store, "apple.txt", "a mistake", world.admin, clock)
+    done = stages.erase(world.store, "apple.txt", "a mistake", world.admin, clock)
     assert world.sources(world.ingest().ref) == {"copy.txt", "plum.txt"}
     with pytest.raises(RefusedError, match="is not erased"):
-        erasing.readmit(world.store, "0" * 64, "no", world.admin, clock)
-    erasing.readmit(world.store, done.target.documents[0], "it was a mistake", world.admin, clock)
+        stages.readmit(world.store, "0" * 64, "no", world.admin, clock)
+    stages.readmit(world.store, done.target.documents[0], "it was a mistake", world.admin, clock)
     back = world.ingest()
     assert world.sources(back.ref) == {"apple.txt", "copy.txt", "plum.txt"}
 
@@ -146,20 +146,20 @@ def test_a_withdrawn_decision_lets_the_document_back_in(world: World) -> None:
 def test_erasing_again_completes_and_enters_nothing_new(world: World) -> None:
     world.ingest()
     digest = next(one.document_id for one in dataset.load(world.store, "datasets/test") if one.source == "apple.txt")
-    erasing.erase(world.store, "apple.txt", "once", world.admin, clock)
+    stages.erase(world.store, "apple.txt", "once", world.admin, clock)
     length = ReleaseLog(world.store).length
-    assert erasing.erase(world.store, digest, "twice", world.admin, clock).sequence is None
+    assert stages.erase(world.store, digest, "twice", world.admin, clock).sequence is None
     assert ReleaseLog(world.store).length == length
 
 
 def test_only_an_admin_erases_and_a_dry_run_changes_nothing(world: World) -> None:
     world.ingest()
     before = {info.key: info.size for info in world.store.list("")}
-    found = erasing.erase(world.store, "plum.txt", "", world.admin, clock, dry_run=True)
+    found = stages.erase(world.store, "plum.txt", "", world.admin, clock, dry_run=True)
     assert found.target.sources == ("plum.txt",)
     assert {info.key: info.size for info in world.store.list("")} == before
     with pytest.raises(RefusedError, match="admin"):
-        erasing.erase(world.store, "plum.txt", "", world.other, clock)
+        stages.erase(world.store, "plum.txt", "", world.other, clock)
     assert world.sources("datasets/test") == {"apple.txt", "copy.txt", "plum.txt"}
 
 
@@ -167,7 +167,7 @@ def test_only_an_admin_erases_and_a_dry_run_changes_nothing(world: World) -> Non
 def test_an_unknown_document_is_refused(world: World, name: str) -> None:
     world.ingest()
     with pytest.raises(CorpusError, match="is no document"):
-        erasing.erase(world.store, name, "", world.admin, clock)
+        stages.erase(world.store, name, "", world.admin, clock)
 
 
 def test_a_digest_can_be_refused_before_it_ever_comes(world: World) -> None:
@@ -175,14 +175,14 @@ def test_a_digest_can_be_refused_before_it_ever_comes(world: World) -> None:
     (world.folder / "plum.txt").unlink()
     fresh = World(open_store(StoreConfig(url=f"{world.store.url}-2")), world.folder, world.admin, world.other)
     enrol(fresh.store, fresh.admin, ("admin",), clock)
-    erasing.erase(fresh.store, digest, "known from elsewhere", fresh.admin, clock)
+    stages.erase(fresh.store, digest, "known from elsewhere", fresh.admin, clock)
     (world.folder / "plum.txt").write_text(prose("plum"))
     assert "plum.txt" not in fresh.sources(fresh.ingest().ref)
 
 
 def test_ingest_refuses_when_nobody_can_tell_what_was_erased(world: World) -> None:
     world.ingest()
-    erasing.erase(world.store, "plum.txt", "", world.admin, clock)
+    stages.erase(world.store, "plum.txt", "", world.admin, clock)
     key = [info.key for info in world.store.list("ledger/")][-1]
     world.store.put(key, world.store.get(key).replace(b"corpus.erase", b"corpus.erasf"))
     with pytest.raises(IntegrityError):
