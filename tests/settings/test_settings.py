@@ -178,11 +178,11 @@ def test_the_full_size_presets_have_the_papers_settings() -> None:
 
 
 @pytest.mark.parametrize("name", presets())
-def test_no_preset_names_an_engine_or_a_learner(name: str) -> None:
-    """Where there is one of each, naming it would only have to be changed when there are two."""
-    assert not {"engine", "backend"} & {
-        key for group in ("rollout", "learner") for key in load_preset(name).settings.get(group, {})
-    }
+def test_only_presets_for_gpu_nodes_ask_for_other_packages(name: str) -> None:
+    config = resolve(name).config
+    chosen = (config.rollout.engine, config.learner.backend, config.rollout.overlap)
+    on_gpus = name.startswith(("qwen3", "octothinker"))
+    assert chosen == (("vllm", "deepspeed", True) if on_gpus else ("transformers", "torch", False))
 
 
 def test_every_setting_is_explained() -> None:
