@@ -60,7 +60,7 @@ class CorpusConfig(Section):
         0.2, ge=0.0, lt=1.0, description="share of documents that training never sees, by hash"
     )
     near_duplicate_threshold: float = Field(
-        0.8, gt=0.0, le=1.0, description="Jaccard similarity from which a document is a near duplicate"
+        0.7, gt=0.0, le=1.0, description="Jaccard similarity from which a document is a near duplicate"
     )
     near_duplicate_bands: int | None = Field(
         None,
