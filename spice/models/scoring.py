@@ -37,11 +37,12 @@ def log_likelihoods(model: Any, pairs: Sequence[Pair], batch_tokens: int = 8192)
 
 
 def _forward(model: Any, rows: Sequence[Sequence[int]], lengths: Sequence[int]) -> list[tuple[float, bool]]:
-    """Right padding: causal attention keeps it from what stands before it."""
+    """Right padding: under a causal mask nothing that counts sees it. Our attention wants the mask to be explicit."""
     width = max(map(len, rows))
     tokens_NT = torch.tensor([[*row, *([0] * (width - len(row)))] for row in rows], device=model.device)
-    mask_NT = torch.tensor([[1] * len(row) + [0] * (width - len(row)) for row in rows], device=model.device)
-    logits_NTV = model(input_ids=tokens_NT, attention_mask=mask_NT).logits
+    causal_TT = torch.ones(width, width, dtype=torch.bool, device=model.device).tril()
+    mask = causal_TT.expand(len(rows), 1, width, width)
+    logits_NTV = model(input_ids=tokens_NT, attention_mask=mask).logits
     found = []
     for number, (row, length) in enumerate(zip(rows, lengths, strict=True)):
         begin, end = max(1, len(row) - length), len(row)

@@ -7,6 +7,7 @@ import pytest
 pytest.importorskip("torch")
 
 import torch
+from transformers import AutoModelForCausalLM
 
 from spice.models.loading import load_model
 from spice.models.scoring import log_likelihoods
@@ -30,8 +31,9 @@ def test_batches_give_what_each_pair_gives_alone(tiny_folder: Path) -> None:
 
 def test_what_greedy_decoding_gives_is_greedy(tiny_folder: Path) -> None:
     model = load_model(tiny_folder, "float32", "cpu")
+    plain = AutoModelForCausalLM.from_pretrained(tiny_folder, dtype=torch.float32)
     with torch.inference_mode():
-        best = int(model(torch.tensor([[5, 6, 7]])).logits[0, -1].argmax())
+        best = int(plain(torch.tensor([[5, 6, 7]])).logits[0, -1].argmax())
     (likely, greedy), (less, not_greedy) = log_likelihoods(model, [((5, 6, 7), (best,)), ((5, 6, 7), (best ^ 1,))])
     assert (greedy, not_greedy) == (True, False)
     assert likely > less
