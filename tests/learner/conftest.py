@@ -6,7 +6,9 @@ import multiprocessing
 import os
 import queue
 import socket
+import traceback
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -18,6 +20,11 @@ from spice.learner.base import Trajectory  # noqa: E402
 from spice.learner.ranks import Ranks  # noqa: E402
 
 _PATIENCE = 240
+
+
+@dataclass(frozen=True)
+class _Failed:
+    trace: str
 
 
 def some_batch(seed: int = 0, prompts: int = 3) -> list[Trajectory]:
@@ -52,7 +59,10 @@ def on_ranks(size: int, work: Callable[..., Any], *args: Any) -> list[Any]:
         }
         os.environ |= {name: str(value) for name, value in environ.items()}
         torch.set_num_threads(1)
-        results.put((rank, work(Ranks.from_environment(), *args)))
+        try:
+            results.put((rank, work(Ranks.from_environment(), *args)))
+        except Exception:
+            results.put((rank, _Failed(traceback.format_exc())))
 
     processes = [context.Process(target=run, args=(rank,), daemon=True) for rank in range(size)]
     for process in processes:
@@ -65,6 +75,9 @@ def on_ranks(size: int, work: Callable[..., Any], *args: Any) -> list[Any]:
         for process in processes:
             process.join(10)
             process.kill()
+    for rank, made in found.items():
+        if isinstance(made, _Failed):
+            pytest.fail(f"rank {rank}: {made.trace}")
     return [found[rank] for rank in range(size)]
 
 
