@@ -138,3 +138,32 @@ def test_a_drill_takes_the_live_release_out_until_it_ends(world, store) -> None:
             assert TWO in permit.good
 
     asyncio.run(run())
+
+
+@pytest.mark.parametrize("turns", range(4))
+def test_it_ends_when_it_is_cancelled_in_the_moment_of_an_engagement(world, store, turns: int) -> None:
+    """The wake-up and the cancellation meet within a few turns of the loop; neither may swallow the other."""
+
+    async def run() -> None:
+        ended: list[asyncio.Task[None]] = []
+        live = asyncio.Event()
+
+        def later(left: int) -> None:
+            asyncio.get_running_loop().call_soon(*([later, left - 1] if left else [ended[0].cancel]))
+
+        def announce(permit: Permit) -> None:
+            if permit.engaged:
+                later(turns)
+            elif permit.live == TWO:
+                live.set()
+
+        config = ServingConfig(poll_seconds=0.25, blind_seconds=20)
+        follower = Follower(store, config, announce, world.now, lambda: 0.0)
+        ended.append(asyncio.create_task(follower.run()))
+        await live.wait()
+        await asyncio.to_thread(world.engage)
+        async with asyncio.timeout(30):
+            await asyncio.wait(ended)
+        assert ended[0].cancelled()
+
+    asyncio.run(run())
