@@ -127,7 +127,8 @@ def summary(report: IngestReport, page: str) -> RenderableType:
         *_listing("Quarantined; `spice quarantine list` shows the passages", report.quarantined),
         *(Text(f"\nWarning: {warning}") for warning in report.warnings),
         Text(
-            f"\nStored as {report.ref}\nTo check what became of the documents: {page}\nTrain on it: spice train {report.ref}"
+            f"\nStored as {report.ref}\nTo check what became of the documents: {page}\n"
+            f"Train on it: spice train {report.ref}"
         ),
     )
 
