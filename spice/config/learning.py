@@ -87,10 +87,10 @@ class RecipeConfig(Section):
     sources: tuple[str, ...] = Field(
         (), description="train on documents whose file matches one of these patterns (docs/*.md); none takes all"
     )
-    sampling: Literal["uniform", "exhaustive"] = Field(
+    sampling: Literal["uniform", "exhaustive", "frontier"] = Field(
         "uniform",
         description="uniform: each iteration draws anew, as in the paper; exhaustive: no document twice before all "
-        "were drawn once",
+        "were drawn once; frontier: documents with which the Challenger earned most lately are drawn more often",
     )
     mixture: tuple[tuple[str, Annotated[float, Field(gt=0.0)]], ...] = Field(
         (),

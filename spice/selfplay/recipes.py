@@ -105,6 +105,14 @@ def resolve(config: RecipeConfig) -> Recipe:
             "recipe.question_set names the JSONL file of the recipe rlvr, and of no other; the recipe is "
             f"{config.name}. Set both or neither."
         )
+    if config.sampling == "frontier" and recipe.source != "documents":
+        raise ConfigError(
+            f"recipe.sampling=frontier chooses documents, and the recipe {config.name} has none. Leave it out."
+        )
+    if config.sampling == "frontier" and config.mixture:
+        raise ConfigError(
+            "recipe.sampling=frontier draws by what was earned and recipe.mixture by weights of sources. Leave one out."
+        )
     if not recipe.challenger_learns and (config.reward, config.invalid_reward) != (None, None):
         raise ConfigError(
             f"The Challenger of the recipe {config.name} does not learn, so recipe.reward and recipe.invalid_reward "

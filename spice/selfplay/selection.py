@@ -1,7 +1,8 @@
-"""Which documents an iteration is about: uniformly as in the paper, or until all are used up, or by weights of sources.
+"""Which documents an iteration is about.
 
-Every draw depends on its arguments alone, so a resumed run sees the documents that it would have seen, and how often
-each was used can be told at any time without having been counted.
+Uniformly as in the paper, or until all are used up, or by weights of sources, or by what the Challenger earned with
+them. Every draw depends on its arguments alone, so a resumed run sees the documents that it would have seen. Where no
+scores have a say, how often each was used can be told at any time without having been counted.
 """
 
 from __future__ import annotations
@@ -20,9 +21,17 @@ from spice.selfplay.sampling import draw_documents
 from spice.selfplay.types import Document
 
 _STREAM = 0x5E1EC7
+_FRONTIER_STREAM = 0xF407
+_UNIFORM_SHARE = 0.25  # of the frontier's probability
 
 
-def select(documents: Sequence[Document], recipe: RecipeConfig, seed: int, iteration: int) -> list[int]:
+def select(
+    documents: Sequence[Document],
+    recipe: RecipeConfig,
+    seed: int,
+    iteration: int,
+    scores: NDArray[np.float64] | None = None,
+) -> list[int]:
     """Positions of the documents of an iteration, shape [batch_documents].
 
     Args:
@@ -30,11 +39,16 @@ def select(documents: Sequence[Document], recipe: RecipeConfig, seed: int, itera
         recipe: `sampling`, `mixture` and `batch_documents`.
         seed: of the run.
         iteration: of the run, from 1.
+        scores: how promising each document is, at least 0, shape [documents]; `frontier` alone asks for them, and
+            without them it prefers none.
 
     Raises:
         ConfigError: no document matches a pattern of the mixture.
     """
     batch = recipe.batch_documents
+    if recipe.sampling == "frontier":
+        known = np.zeros(len(documents)) if scores is None else scores
+        return draw_frontier(frontier_probabilities(known), batch, seed, iteration)
     if recipe.sampling == "uniform" and not recipe.mixture:
         return draw_documents(len(documents), batch, seed, iteration)
     groups, weights = _groups(documents, recipe.mixture)
@@ -53,8 +67,62 @@ def select(documents: Sequence[Document], recipe: RecipeConfig, seed: int, itera
     return chosen
 
 
+def frontier_probabilities(scores: NDArray[np.float64]) -> NDArray[np.float64]:
+    """How probable each document is as the first that is drawn: a quarter uniformly, the rest in proportion to scores.
+
+    This sampler is ours and not the paper's, which draws uniformly. It is a
+    bandit with exponential forgetting: documents are its arms, the Challenger's
+    reward is the pay, and the scores are optimistic about what is not known
+    (see `spice.selfplay.frontier`). The uniform part keeps every document in reach.
+
+    Args:
+        scores: finite, at least 0, shape [documents], at least one.
+
+    Returns:
+        Above 0, sum 1, shape [documents]; all equal if all scores are 0.
+    """
+    even = np.full(len(scores), 1.0 / len(scores))
+    top = scores.max()
+    if top == 0.0:
+        return even
+    relative = scores / top
+    mixed: NDArray[np.float64] = _UNIFORM_SHARE * even + (1.0 - _UNIFORM_SHARE) * relative / relative.sum()
+    return mixed
+
+
+def draw_frontier(probabilities: NDArray[np.float64], batch: int, seed: int, iteration: int) -> list[int]:
+    """Draw the documents of an iteration one after the other, each in proportion among those that are left.
+
+    No document comes twice, unless the batch is larger than the corpus: then
+    each comes equally often, up to one.
+
+    Args:
+        probabilities: above 0, shape [documents].
+        batch: how many to draw, B.
+        seed: of the run.
+        iteration: of the run, from 1.
+
+    Returns:
+        Positions in the order drawn, shape [batch].
+    """
+    rng = np.random.default_rng([seed, iteration, _FRONTIER_STREAM])
+    size = len(probabilities)
+    # Of exponential clocks with these rates, the order in which they ring is that of draws without replacement.
+    rounds = [np.argsort(rng.exponential(size=size) / probabilities, kind="stable") for _ in range(-(-batch // size))]
+    return [int(position) for position in np.concatenate(rounds)[:batch]]
+
+
 def use_counts(documents: Sequence[Document], recipe: RecipeConfig, seed: int, iterations: int) -> Counter[int]:
-    """How often each document, by its position, was drawn in the first iterations of a run."""
+    """How often each document, by its position, was drawn in the first iterations of a run.
+
+    Raises:
+        ConfigError: the draws depend on rewards too, or no document matches a pattern of the mixture.
+    """
+    if recipe.sampling == "frontier":
+        raise ConfigError(
+            "recipe.sampling=frontier draws by what was earned, so the configuration does not tell how often a "
+            "document was used. Count the documents in the run's tasks."
+        )
     found: Counter[int] = Counter()
     for iteration in range(1, iterations + 1):
         found.update(select(documents, recipe, seed, iteration))

@@ -19,6 +19,9 @@ from collections import Counter
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
+from numpy.typing import NDArray
+
 from spice.config import RecipeConfig
 from spice.learner.base import Learner, Role, Trajectory, UpdateStats
 from spice.rollout.base import Completion, Engine, EngineStats
@@ -131,8 +134,12 @@ def roll_out(
     challenger: Seat | None = None,
     pose: Pose | None = None,
     oracle: Oracle | None = None,
+    scores: NDArray[np.float64] | None = None,
 ) -> Rolled:
-    """Play one iteration with the weights that the engines have; see `iterate`."""
+    """Play one iteration with the weights that the engines have; see `iterate`.
+
+    `scores` say how promising each document is, where the sampling asks for it: shape [corpus], at least 0.
+    """
     system = recipes.resolve(recipe)
     challenger_learns, reasoner_learns = recipes.learning_roles(system, recipe, iteration)
     seeds = seed_stream(seed, iteration)
@@ -144,7 +151,7 @@ def roll_out(
     voted = system.labels == "majority"
     votes = recipe.votes if voted else None
     if pose is None:
-        batch = _materials(system, corpus, recipe, seed, iteration)
+        batch = _materials(system, corpus, recipe, seed, iteration, scores)
         answered = players.play(batch, seeds, poser=poser, group=votes, posed=lambda: watch.lap("challenge"))
     else:
         posed = pose(poser, iteration, seeds)
@@ -241,12 +248,17 @@ def trajectories(
 
 
 def _materials(
-    system: Recipe, corpus: Sequence[Document], recipe: RecipeConfig, seed: int, iteration: int
+    system: Recipe,
+    corpus: Sequence[Document],
+    recipe: RecipeConfig,
+    seed: int,
+    iteration: int,
+    scores: NDArray[np.float64] | None,
 ) -> list[Document]:
     """What the tasks of an iteration are about."""
     if system.source == "nothing":
         return [NO_DOCUMENT] * recipe.batch_documents
-    return [corpus[i] for i in select(corpus, recipe, seed, iteration)]
+    return [corpus[i] for i in select(corpus, recipe, seed, iteration, scores)]
 
 
 def _answer(

@@ -16,12 +16,13 @@ from spice.rollout.base import Engine, EngineStats
 from spice.rollout.open import open_engine
 from spice.selfplay import recipes
 from spice.selfplay.executor import Executor
+from spice.selfplay.frontier import Frontier
 from spice.selfplay.types import Document, Oracle
 from spice.selfplay.verify import Verifier
 from spice.store.base import ObjectStore
 from spice.store.canonical import JSON
 from spice.text.spans import SpanIndex
-from spice.training import wire
+from spice.training import frontier, wire
 from spice.training.ahead import Ahead
 from spice.training.checkpoints import State, host_weights, restore, store_checkpoint
 from spice.training.crew import Crew, posed_by_first
@@ -76,6 +77,7 @@ class Table:
         self._challenger = open_seat(base_folder, config, store, sit, ranks)
         self.learners = Learners(self._learner, self._challenger.learner if self._challenger else None)
         self._pose = self._other_source(executor, state)
+        self._frontier = Frontier(documents) if config.recipe.sampling == "frontier" else None
         self._recorder = Recorder(store, run, config.health, open_sink(config, run) if ranks.first else None)
         self._iterations = Ahead(self._roll, self._learn, self._publish, self._rest, time.monotonic)
         if state:
@@ -83,6 +85,8 @@ class Table:
             self._engine.update_weights(self._learner.weights())
             if self._challenger and self._challenger.learner:
                 self._challenger.engine.update_weights(self._challenger.learner.weights())
+            if self._frontier:
+                frontier.recall(self._frontier, store, run, state.iteration)
             if ranks.first:
                 self._recorder.recall(state.iteration)
 
@@ -125,7 +129,7 @@ class Table:
             self._recorder.finish(iterations)
 
     def _roll(self, iteration: int) -> Rolled:
-        return roll_out(
+        rolled = roll_out(
             iteration,
             self._documents,
             self._players,
@@ -135,7 +139,11 @@ class Table:
             challenger=self._challenger,
             pose=self._pose,
             oracle=self._oracle,
+            scores=self._frontier.scores() if self._frontier else None,
         )
+        if self._frontier:
+            frontier.remember(self._frontier, rolled.played)
+        return rolled
 
     def _rest(self) -> None:
         self._engine.rest()

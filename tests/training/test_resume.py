@@ -1,22 +1,34 @@
 """`kill -9` at any write, then resume: the same weights, byte for byte, as a run that nobody disturbed."""
 
+import io
 import json
 import os
 import signal
 import subprocess
 import sys
+from collections.abc import Sequence
+from fnmatch import fnmatchcase
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
-
-from spice.errors import RefusedError, TrainingError
-from spice.settings import resolve
-from spice.store import artifacts, open_store
 
 pytest.importorskip("torch")
 
+from spice.corpus import dataset
+from spice.errors import RefusedError, TrainingError
+from spice.selfplay.frontier import Frontier
+from spice.selfplay.selection import select
+from spice.settings import resolve
+from spice.stages.opening import document
+from spice.store import artifacts, open_store
+from spice.training.frontier import recall
+from spice.training.records import tasks_key
+
 REPO = Path(__file__).parents[2]
 RUN = "r"
+# So few documents that what was earned with them soon decides which are drawn.
+FRONTIER = ("recipe.sampling=frontier", "recipe.sources=a[ks]*", "recipe.batch_documents=3", "training.iterations=5")
 PLAY = """
 import os, signal, sys
 from spice import stages
@@ -37,14 +49,16 @@ def counted(method):
 
 for name in ("put", "put_file", "create", "swap", "delete"):
     setattr(FolderStore, name, counted(getattr(FolderStore, name)))
-config = resolve("smoke", environ={}, sets=[f"store.url={store}"]).config
+config = resolve("smoke", environ={}, sets=[f"store.url={store}", *sys.argv[5:]]).config
 stages.train(corpus, config, "r", resume=resume, progress=lambda *_: None)
 print(count)
 """
 
 
-def play(store: Path, corpus: str, kill_at: int = 0, resume: bool = False) -> subprocess.CompletedProcess:
-    command = [sys.executable, "-c", PLAY, str(store), corpus, str(kill_at), "resume" if resume else "start"]
+def play(
+    store: Path, corpus: str, kill_at: int = 0, resume: bool = False, sets: Sequence[str] = ()
+) -> subprocess.CompletedProcess:
+    command = [sys.executable, "-c", PLAY, str(store), corpus, str(kill_at), "resume" if resume else "start", *sets]
     env = {**os.environ, "OMP_NUM_THREADS": "1"}
     return subprocess.run(command, capture_output=True, text=True, env=env, check=False)
 
@@ -70,21 +84,25 @@ def weights(store: Path) -> list[tuple[int, str]]:
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory) -> tuple[str, list[tuple[int, str]], dict[str, bytes], int]:
     """Corpus reference, weights, task files and number of writes of a run that nobody disturbed."""
-    store = tmp_path_factory.mktemp("undisturbed")
+    return finished(tmp_path_factory.mktemp("undisturbed"))
+
+
+def finished(store: Path, sets: Sequence[str] = ()) -> tuple[str, list[tuple[int, str]], dict[str, bytes], int]:
+    """See `undisturbed`; with other settings."""
     corpus = ingested(store)
-    done = play(store, corpus)
+    done = play(store, corpus, sets=sets)
     assert done.returncode == 0, done.stderr
     tasks = {path.name: path.read_bytes() for path in (store / f"runs/{RUN}/tasks").iterdir()}
     return corpus, weights(store), tasks, int(done.stdout)
 
 
-def kill_and_resume(folder: Path, undisturbed, kill_at: int) -> None:
+def kill_and_resume(folder: Path, undisturbed, kill_at: int, sets: Sequence[str] = ()) -> None:
     corpus, wanted, tasks, _ = undisturbed
     assert ingested(folder) == corpus
-    killed = play(folder, corpus, kill_at)
+    killed = play(folder, corpus, kill_at, sets=sets)
     assert killed.returncode == -signal.SIGKILL
     started = (folder / f"runs/{RUN}/run.json").exists()
-    resumed = play(folder, corpus, resume=started)
+    resumed = play(folder, corpus, resume=started, sets=sets)
     assert resumed.returncode == 0, resumed.stderr
     assert weights(folder) == wanted
     assert {path.name: path.read_bytes() for path in (folder / f"runs/{RUN}/tasks").iterdir()} == tasks
@@ -101,6 +119,46 @@ def test_an_undisturbed_run_trains(undisturbed):
 @pytest.mark.parametrize("share", [0.2, 0.55, 0.85])
 def test_killed_and_resumed(tmp_path, undisturbed, share):
     kill_and_resume(tmp_path, undisturbed, int(share * undisturbed[3]))
+
+
+def test_what_the_frontier_sampler_knows_outlives_a_kill(tmp_path):
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    whole.mkdir()
+    killed.mkdir()
+    wanted = finished(whole, FRONTIER)
+    kill_and_resume(killed, wanted, int(0.7 * wanted[3]), FRONTIER)
+
+    drawn = []
+    for name in sorted(wanted[2]):
+        rows = pq.read_table(io.BytesIO(wanted[2][name]), columns=["document"]).to_pylist()
+        drawn.append(list(dict.fromkeys(row["document"] for row in rows)))
+    told, untold = draws_by_record(killed, wanted[0])
+    assert drawn == told
+    assert drawn[3:] != untold[3:], "the scores have no say here, so this test shows nothing"
+
+
+def draws_by_record(store: Path, corpus: str) -> tuple[list[list[str]], list[list[str]]]:
+    """Documents of each iteration, by what the records of the earlier ones say, and without scores."""
+    config = smoke(store, *FRONTIER)
+    opened = open_store(config.store)
+    pattern = config.recipe.sources[0]
+    documents = [document(one) for one in dataset.load(opened, corpus, "train") if fnmatchcase(one.source, pattern)]
+    told, untold = [], []
+    for iteration in range(1, config.training.iterations + 1):
+        known = Frontier(documents)
+        recall(known, opened, RUN, iteration - 1)
+        for draws, scores in ((told, known.scores()), (untold, None)):
+            chosen = select(documents, config.recipe, config.seed, iteration, scores)
+            draws.append([documents[position].id for position in chosen])
+    return told, untold
+
+
+def test_a_damaged_record_does_not_go_unnoticed(tmp_path):
+    opened = open_store(smoke(tmp_path).store)
+    for data in (b"no table", b""):
+        opened.put(tasks_key(RUN, 1), data)
+        with pytest.raises(TrainingError, match=r"tasks/000001.*damaged"):
+            recall(Frontier([]), opened, RUN, 1)
 
 
 @pytest.mark.slow
