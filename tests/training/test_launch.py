@@ -105,6 +105,26 @@ def test_a_rank_that_is_killed_is_named_and_the_run_goes_on_to_the_same_weights(
     assert digests(tmp_path) == wanted
 
 
+def test_all_ranks_know_what_the_frontier_sampler_knew_before_a_kill(tmp_path: Path) -> None:
+    sets = ["recipe.sampling=frontier", "recipe.sources=a[ks]*", "recipe.batch_documents=3", "training.iterations=4"]
+
+    def kill(done: int, total: int, what: str, note: str = "") -> None:
+        if done == 3:
+            os.kill(ranks_of(os.getpid())[1], signal.SIGKILL)
+
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    whole.mkdir()
+    killed.mkdir()
+    train(whole, ingested(whole), sets=sets)
+    corpus = ingested(killed)
+    with pytest.raises(TrainingError, match=r"Rank 1 .* died without a word"):
+        train(killed, corpus, progress=kill, sets=sets)
+    train(killed, corpus, resume=True, sets=sets)
+    assert digests(killed) == digests(whole)
+    last = f"runs/{RUN}/tasks/000004.parquet"
+    assert (killed / last).read_bytes() == (whole / last).read_bytes()
+
+
 def test_a_rank_that_is_stopped_is_named_within_a_minute(undisturbed: Any, tmp_path: Path) -> None:
     corpus, wanted, _ = undisturbed
     ingested(tmp_path)
