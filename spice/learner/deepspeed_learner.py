@@ -205,12 +205,17 @@ class DeepSpeedLearner:
 
     def _set_steps(self, steps: int) -> None:
         """Say how many steps the moments have seen, and make moments where there are none."""
-        for group in self._zero.optimizer.param_groups:
-            for flat in group["params"]:
-                state = self._zero.optimizer.state[flat]
-                state["step"] = torch.tensor(float(steps), dtype=torch.float32)
-                for what in (MEAN, SQUARE):
-                    state.setdefault(what, torch.zeros_like(flat))
+        for flat in self._flats():
+            state = self._zero.optimizer.state[flat]
+            state["step"] = torch.tensor(float(steps), dtype=torch.float32)
+            for what in (MEAN, SQUARE):
+                state.setdefault(what, torch.zeros_like(flat))
+
+    def _flats(self) -> list[torch.Tensor]:
+        """The flattened weights that the optimizer steps on. Stage 3 names them to it during a step only."""
+        if self._config.zero_stage == 3:
+            return list(self._zero.fp32_partitioned_groups_flat)
+        return [flat for group in self._zero.optimizer.param_groups for flat in group["params"]]
 
 
 class _Collected(Mapping[str, torch.Tensor]):

@@ -19,6 +19,7 @@ torch = pytest.importorskip("torch")
 from spice.learner.base import Trajectory  # noqa: E402
 from spice.learner.ranks import Ranks  # noqa: E402
 
+BUDGETS = {"challenger": 8, "reasoner": 8}
 _PATIENCE = 240
 
 
@@ -83,7 +84,7 @@ def on_ranks(size: int, work: Callable[..., Any], *args: Any) -> list[Any]:
 
 @pytest.fixture
 def budgets() -> dict[str, int]:
-    return {"challenger": 8, "reasoner": 8}
+    return BUDGETS
 
 
 @pytest.fixture(name="some_batch")
