@@ -12,6 +12,7 @@ import uvicorn
 
 from spice.console.app import create_app
 from spice.console.context import open_console
+from spice.console.identity import Identity
 from spice.console.signers import Signers
 from spice.promotion.switch import status
 from spice.reporting import run_info
@@ -59,7 +60,8 @@ def opened(world, chromium) -> Iterator[Callable]:
         contexts.append(context)
         if name:
             address = f"http://127.0.0.1:{port}"
-            context.add_cookies([{"name": "spice_session", "value": console.sessions.issue(name), "url": address}])
+            session = console.sessions.issue(Identity(name, "key", address))
+            context.add_cookies([{"name": "spice_session", "value": session, "url": address}])
         context.set_default_timeout(PATIENCE)
         page = context.new_page()
         page.on("console", lambda said: problems.append(said.text) if said.type in ("error", "warning") else None)

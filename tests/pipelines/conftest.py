@@ -31,7 +31,7 @@ DOCUMENTS = sorted((REPO / "examples/factbook").glob("[a-m]*.md"))
 SETTINGS = [
     "training.iterations=1",
     "evaluation.cloze_items=16",
-    "evaluation.reasoning_items=4",
+    "evaluation.reasoning_items=10",
     "evaluation.coevolution_documents=0",
     "evaluation.bootstrap_samples=100",
 ]

@@ -202,7 +202,7 @@ def test_the_kill_switch_stops_training_and_nothing_is_lost(tmp_path, undisturbe
             raise RefusedError("engaged")
 
     with monkeypatch.context() as patch:
-        patch.setattr(stages, "require_disengaged", engaged)
+        patch.setattr(stages.training, "require_disengaged", engaged)
         with pytest.raises(RefusedError, match="engaged"):
             stages.train(corpus, smoke(tmp_path), RUN, progress=lambda *_: None)
     stages.train(corpus, smoke(tmp_path), RUN, resume=True, progress=lambda *_: None)
