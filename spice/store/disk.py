@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -59,7 +60,12 @@ def make_folder(path: Path) -> None:
     try:
         path.mkdir()
     except FileExistsError:
-        if not path.is_dir():
+        try:
+            found = path.lstat()
+        except FileNotFoundError:  # a concurrent writer made it, and a concurrent delete took it again
+            make_folder(path)
+            return
+        if not stat.S_ISDIR(found.st_mode) and not path.is_dir():
             raise
     except FileNotFoundError:  # a concurrent delete took the parent
         make_folder(path)
