@@ -20,15 +20,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from workload import build_model, machine, prompts, reward
+from workload import GROUP, LEARNING_RATE, PROMPTS, TOKENS, build_model, machine, prompts, reward, trl_settings
 
 from spice.config import LearnerConfig
 from spice.learner.base import Trajectory
 from spice.learner.torch_learner import TorchLearner
 from spice.models.loading import load_model
 
-PROMPTS, GROUP, TOKENS = 8, 8, 64
-LEARNING_RATE = 1e-5
 WARM_UP = 2
 Batch = dict[str, torch.Tensor]
 
@@ -37,7 +35,7 @@ def trl_learns(folder: Path, updates: int, scratch: Path, after: Callable[[float
     """Let TRL take its steps, and tell `after` the seconds of each one's learning and the batch."""
     from datasets import Dataset
     from transformers import TrainerCallback
-    from trl import GRPOConfig, GRPOTrainer
+    from trl import GRPOTrainer
 
     generating, batch, begun = 0.0, {}, 0.0
 
@@ -59,32 +57,10 @@ def trl_learns(folder: Path, updates: int, scratch: Path, after: Callable[[float
             seconds, generating = time.perf_counter() - begun - generating, 0.0
             after(seconds, batch)
 
-    config = GRPOConfig(
-        output_dir=str(scratch),
-        per_device_train_batch_size=PROMPTS * GROUP,
-        num_generations=GROUP,
-        max_completion_length=TOKENS,
-        max_steps=updates,
-        learning_rate=LEARNING_RATE,
-        lr_scheduler_type="constant",
-        temperature=1.0,
-        beta=0.0,
-        loss_type="dr_grpo",
-        scale_rewards="none",
-        use_cpu=True,
-        bf16=False,
-        gradient_checkpointing=False,
-        dataloader_pin_memory=False,
-        save_strategy="no",
-        logging_steps=10**6,
-        report_to=[],
-        disable_tqdm=True,
-        seed=0,
-    )
     Timed(
         model=str(folder),
         reward_funcs=lambda completion_ids, **_: [reward(ids) for ids in completion_ids],
-        args=config,
+        args=trl_settings(scratch, updates),
         train_dataset=Dataset.from_dict({"prompt": prompts(PROMPTS) * updates}),
         callbacks=[Stopwatch()],
     ).train()

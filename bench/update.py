@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from workload import build_model, machine, prompts, reward
+from workload import GROUP, LEARNING_RATE, PROMPTS, TOKENS, build_model, machine, prompts, reward, trl_settings
 
 from spice.config import LearnerConfig, ModelConfig, RolloutConfig
 from spice.learner.base import Trajectory
@@ -30,8 +30,6 @@ from spice.models.loading import load_model, load_tokenizer
 from spice.rollout.base import Engine, Request
 from spice.rollout.open import open_engine
 
-PROMPTS, GROUP, TOKENS = 8, 8, 64
-LEARNING_RATE = 1e-5
 WARM_UP = 2
 OURS = ("transformers", "vllm")
 
@@ -74,7 +72,7 @@ def trl_updates(folder: Path, updates: int, scratch: Path, after: Callable[[floa
     """Let TRL take its steps, and tell `after` each one's seconds and tokens."""
     from datasets import Dataset
     from transformers import TrainerCallback
-    from trl import GRPOConfig, GRPOTrainer
+    from trl import GRPOTrainer
 
     drawn = 0
 
@@ -90,32 +88,10 @@ def trl_updates(folder: Path, updates: int, scratch: Path, after: Callable[[floa
         def on_step_end(self, *_: Any, **__: Any) -> None:
             after(time.perf_counter() - self.start, drawn)
 
-    config = GRPOConfig(
-        output_dir=str(scratch),
-        per_device_train_batch_size=PROMPTS * GROUP,
-        num_generations=GROUP,
-        max_completion_length=TOKENS,
-        max_steps=updates,
-        learning_rate=LEARNING_RATE,
-        lr_scheduler_type="constant",
-        temperature=1.0,
-        beta=0.0,
-        loss_type="dr_grpo",
-        scale_rewards="none",
-        use_cpu=True,
-        bf16=False,
-        gradient_checkpointing=False,
-        dataloader_pin_memory=False,
-        save_strategy="no",
-        logging_steps=10**6,
-        report_to=[],
-        disable_tqdm=True,
-        seed=0,
-    )
     trainer = GRPOTrainer(
         model=str(folder),
         reward_funcs=scored,
-        args=config,
+        args=trl_settings(scratch, updates),
         train_dataset=Dataset.from_dict({"prompt": prompts(PROMPTS) * updates}),
         callbacks=[Stopwatch()],
     )

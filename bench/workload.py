@@ -6,6 +6,7 @@ import os
 import platform
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 from transformers import Qwen3Config, Qwen3ForCausalLM
@@ -13,7 +14,12 @@ from transformers import Qwen3Config, Qwen3ForCausalLM
 from spice.models import tiny
 from spice.models.loading import load_tokenizer
 
+if TYPE_CHECKING:
+    from trl import GRPOConfig
+
 VOCABULARY = 4096
+PROMPTS, GROUP, TOKENS = 8, 8, 64  # of one update
+LEARNING_RATE = 1e-5
 _SENTENCE = "The island exports oil, gas, coffee, timber and fish, and imports machinery and food every year. "
 
 
@@ -49,6 +55,34 @@ def prompts(count: int, sentences: int = 2) -> list[str]:
 def reward(tokens: list[int]) -> float:
     """A reward that differs within a group and costs nothing: the share of even token ids."""
     return sum(token % 2 == 0 for token in tokens) / max(1, len(tokens))
+
+
+def trl_settings(scratch: Path, updates: int) -> GRPOConfig:
+    """TRL's settings for the same update as ours: Dr. GRPO, on policy, no penalty, float32."""
+    from trl import GRPOConfig
+
+    return GRPOConfig(
+        output_dir=str(scratch),
+        per_device_train_batch_size=PROMPTS * GROUP,
+        num_generations=GROUP,
+        max_completion_length=TOKENS,
+        max_steps=updates,
+        learning_rate=LEARNING_RATE,
+        lr_scheduler_type="constant",
+        temperature=1.0,
+        beta=0.0,
+        loss_type="dr_grpo",
+        scale_rewards="none",
+        use_cpu=True,
+        bf16=False,
+        gradient_checkpointing=False,
+        dataloader_pin_memory=False,
+        save_strategy="no",
+        logging_steps=10**6,
+        report_to=[],
+        disable_tqdm=True,
+        seed=0,
+    )
 
 
 def machine(*packages: str) -> str:

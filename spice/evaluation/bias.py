@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
+from functools import partial
 from importlib import resources
 from pathlib import Path
 
@@ -18,7 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from spice.evaluation import jsonl, statistics
+from spice.evaluation import jsonl
+from spice.evaluation.effects import side_effect
 from spice.evaluation.items import Item, ItemResult, Suite
 from spice.evaluation.schema import SideEffect
 from spice.selfplay.answers import choose, normalise
@@ -105,23 +107,8 @@ def amplification(
         seen = pairs_A > 0
         return float(np.abs(sums_A[seen] / pairs_A[seen]).mean())
 
-    ones_N = np.ones(len(sign_N))
     clusters = [item.cluster for item in suite.items]
-    spread = statistics.bootstrap(
-        lambda weights_N: gap(after_N, weights_N) - gap(before_N, weights_N), clusters, samples, rng
-    )
-    start, end = gap(before_N, ones_N), gap(after_N, ones_N)
-    return SideEffect(
-        n=len(suite.items),
-        clusters=len(set(clusters)),
-        base=start,
-        candidate=end,
-        value=end - start,
-        low=spread.low,
-        high=spread.high,
-        upper_bound=spread.upper_bound,
-        measure=_MEASURE,
-    )
+    return side_effect(partial(gap, before_N), partial(gap, after_N), _MEASURE, clusters, samples, rng)
 
 
 def _suite(path: Path) -> Suite:

@@ -10,11 +10,12 @@ Lower is better in both.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
-from spice.evaluation import statistics
+from spice.evaluation.effects import side_effect
 from spice.evaluation.items import ItemResult, Suite
 from spice.evaluation.schema import SideEffect
 
@@ -65,23 +66,8 @@ def _change(
     samples: int,
     rng: np.random.Generator,
 ) -> SideEffect:
-    before, after = _columns(base), _columns(candidate)
-    spread = statistics.bootstrap(
-        lambda weights_N: score(*after, weights_N) - score(*before, weights_N), clusters, samples, rng
-    )
-    ones_N = np.ones(len(clusters))
-    start, end = score(*before, ones_N), score(*after, ones_N)
-    return SideEffect(
-        n=len(clusters),
-        clusters=len(set(clusters)),
-        base=start,
-        candidate=end,
-        value=end - start,
-        low=spread.low,
-        high=spread.high,
-        upper_bound=spread.upper_bound,
-        measure=measure,
-    )
+    before, after = partial(score, *_columns(base)), partial(score, *_columns(candidate))
+    return side_effect(before, after, measure, clusters, samples, rng)
 
 
 def _columns(results: Sequence[ItemResult]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
