@@ -24,9 +24,9 @@ PREFIX = "ledger/"
 KIND = "ledger-entry"
 
 _TYPE = media_type(KIND)
-_CHUNK = 16  # entries per job: few, so that even a short ledger keeps all threads busy
-_THREADS = 8
-_JOBS_AHEAD = 64
+_CHUNK = 64  # entries per job
+_THREADS = 4  # more of them wait for Python's lock for longer than they save in waiting for the store
+_JOBS_AHEAD = 16
 
 
 class Entry(BaseModel):
