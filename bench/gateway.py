@@ -13,7 +13,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import os
-import platform
 import signal
 import subprocess
 import sys
@@ -28,8 +27,8 @@ from itertools import pairwise
 from pathlib import Path
 
 import httpx
-import torch
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from workload import machine
 
 from spice.models import tiny
 from spice.promotion import checkpoint, switch
@@ -189,17 +188,6 @@ async def measure(store: Store, url: str, options: argparse.Namespace) -> list[s
         + " | ".join(f"{value:.3f} s" for value in _spread(load.seconds))
         + " |",
     ]
-
-
-def machine() -> str:
-    """What it ran on."""
-    lines = Path("/proc/cpuinfo").read_text().splitlines()
-    model = next((line.partition(": ")[2] for line in lines if line.startswith("model name")), "?")
-    busy = ", ".join(f"{value:.1f}" for value in os.getloadavg())
-    return (
-        f"{model.strip()}, {os.cpu_count()} cores, no GPU, {platform.system()} {platform.release()}, "
-        f"Python {platform.python_version()}, torch {torch.__version__}; load average at the end {busy}"
-    )
 
 
 def main() -> None:
