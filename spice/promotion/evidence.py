@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
 from pydantic import ValidationError
@@ -15,6 +16,7 @@ from spice.promotion.facts import GateFacts, Health, Provenance, settings_of
 from spice.store import artifacts
 from spice.store.base import ObjectStore
 from spice.store.canonical import is_digest
+from spice.text.wording import wording
 
 # What a trained checkpoint's manifest must say of its origin.
 ORIGIN = ("base", "corpus", "run", "iteration", "code")
@@ -49,10 +51,11 @@ def gather(store: ObjectStore, evaluation: str, config: PromotionConfig) -> Gate
 def health(store: ObjectStore, run: str, min_label_accuracy: float = 0.0) -> Health:
     """What the run's iterations say: warnings with their counts, and failures that stop a release.
 
+    Warnings that differ in their figures only are one, with the figures of the last.
     A run that left no metrics cannot be judged healthy, which is a failure. So
     are gold answers that nobody confirmed, where a share of them must be.
     """
-    warnings: Counter[str] = Counter()
+    warnings: list[str] = []
     failures: Counter[str] = Counter()
     iterations = 0
     confirmed: list[tuple[float, float]] = []
@@ -60,7 +63,7 @@ def health(store: ObjectStore, run: str, min_label_accuracy: float = 0.0) -> Hea
         iterations += 1
         try:
             metrics = json.loads(store.get(info.key))
-            warnings.update(map(str, metrics["warnings"]))
+            warnings += map(str, metrics["warnings"])
             learner = metrics["learner"]
             broken = [name for name in ("loss", "grad_norm") if not _finite(learner[name])]
             confirmed.append(_confirmed(metrics.get("health", {})))
@@ -75,7 +78,7 @@ def health(store: ObjectStore, run: str, min_label_accuracy: float = 0.0) -> Hea
         if right < min_label_accuracy * n or not n:
             share = f"{right / n:.3f} of {n:.0f}" if n else "none"
             failures[f"{share} audited gold answers are confirmed; {min_label_accuracy:.3f} is required"] += 1
-    return Health(warnings=_counted(warnings, iterations), failures=_counted(failures, iterations))
+    return Health(warnings=_grouped(warnings, iterations), failures=_counted(failures, iterations))
 
 
 def provenance(store: ObjectStore, report: dict[str, Any]) -> Provenance:
@@ -121,6 +124,18 @@ def _confirmed(signals: dict[str, Any]) -> tuple[float, float]:
 
 def _finite(value: object) -> bool:
     return isinstance(value, int | float) and math.isfinite(value)
+
+
+def _grouped(messages: Sequence[str], iterations: int) -> tuple[str, ...]:
+    """The last message of each wording, the most frequent first."""
+    kinds: dict[str, list[str]] = {}
+    for message in messages:
+        kinds.setdefault(wording(message), []).append(message)
+    found = []
+    for said in sorted(kinds.values(), key=len, reverse=True):
+        figures = "; figures of the last" if len(set(said)) > 1 else ""
+        found.append(said[0] if len(said) == 1 else f"{said[-1]} ({len(said)} of {iterations} iterations{figures})")
+    return tuple(found)
 
 
 def _counted(messages: Counter[str], iterations: int) -> tuple[str, ...]:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-import re
 from dataclasses import dataclass
 
 from spice.evaluation.schema import DifferenceFigures, PassRate, SuiteFigures
 from spice.reporting.records import Run
+from spice.text.wording import wording
 
 VERDICTS = {"better": "better", "not_worse": "not worse", "worse": "worse", "inconclusive": "inconclusive"}
 OUTCOMES = {"pass": "The gate says pass", "fail": "The gate says no", "inconclusive": "The gate cannot tell, so: no"}
@@ -103,7 +103,7 @@ def warnings(run: Run) -> list[tuple[str, list[int]]]:
     raised: dict[str, tuple[str, list[int]]] = {}
     for row in run.iterations:
         for warning in row.warnings:
-            kind = re.sub(r"\d+(\.\d+)?", "0", warning)
+            kind = wording(warning)
             raised[kind] = (warning, [*raised.get(kind, ("", []))[1], row.iteration])
     return sorted(raised.values(), key=lambda found: -len(found[1]))
 

@@ -112,6 +112,18 @@ def test_health_counts_warnings_and_names_failures(world) -> None:
     assert evidence.health(store, "unknown").failures == ("the run left no metrics",)
 
 
+def test_warnings_that_differ_in_figures_only_are_one(world) -> None:
+    said = (["drift", "audit 27% (n = 77)"], ["audit 31.5% (n = 9)"], ["audit 44% (n = 3)", "drift"], ["stalled at 3"])
+    for number, warnings in enumerate(said):
+        metrics = {"warnings": warnings, "learner": {"loss": 1.0, "grad_norm": 1.0}}
+        world.store.put(f"runs/r/iterations/{number:06d}.json", json.dumps(metrics).encode())
+    assert evidence.health(world.store, "r").warnings == (
+        "audit 44% (n = 3) (3 of 4 iterations; figures of the last)",
+        "drift (2 of 4 iterations)",
+        "stalled at 3",
+    )
+
+
 def test_provenance_names_what_is_missing(world) -> None:
     report = artifacts.read_json(world.store, world.evaluation())
     assert evidence.provenance(world.store, report).complete
