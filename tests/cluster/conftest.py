@@ -1,5 +1,6 @@
 """A real API server, whatever KUBECONFIG points to, and the chart installed in a namespace of its own.
 
+Without KUBECONFIG, one is started where KUBEBUILDER_ASSETS names its binaries; see scripts/kube_server.py.
 Nodes are not needed: objects are created and judged, and no test waits for a pod. What is missing in the cluster (the
 definitions of Trainer, Kueue and the Prometheus operator) is installed from tests/crds and removed again.
 """
@@ -8,8 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import copy
-import json
-import time
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -25,46 +24,13 @@ Manifest = dict[str, Any]
 
 
 @pytest.fixture(scope="session")
-def api() -> Any:
+def api(kube_api: Any) -> Any:
     """A client of the API server, as whoever KUBECONFIG says."""
-    kubernetes = pytest.importorskip("kubernetes", reason="NO KUBERNETES CLIENT: install the kubeflow extra")
-    try:
-        kubernetes.config.load_kube_config()
-        version = kubernetes.client.VersionApi().get_code()
-    except Exception as error:
-        pytest.skip(f"NO CLUSTER: KUBECONFIG leads to no API server ({error})")
-    number = int(version.major), int("".join(filter(str.isdigit, version.minor)))
-    if number < (1, 30):
-        pytest.skip(f"CLUSTER TOO OLD: {version.git_version}; the chart needs Kubernetes 1.30")
-    return kubernetes.client.ApiClient()
+    return kube_api
 
 
 @pytest.fixture(scope="session")
-def definitions(api: Any) -> Iterator[None]:
-    """The CustomResourceDefinitions that the chart's objects need."""
-    from kubernetes import client
-    from kubernetes.client.exceptions import ApiException
-
-    extensions = client.ApiextensionsV1Api(api)
-    made = []
-    for path in sorted((ROOT / "tests/crds").glob("*.json")):
-        crd = json.loads(path.read_text())
-        name = crd["metadata"]["name"]
-        try:
-            extensions.read_custom_resource_definition(name)
-        except ApiException as error:
-            assert error.status == 404, error
-            extensions.create_custom_resource_definition(crd)
-            made.append(name)
-    for name in made:
-        until(lambda name=name: _established(extensions, name), f"{name} is served")
-    yield
-    for name in made:
-        extensions.delete_custom_resource_definition(name)
-
-
-@pytest.fixture(scope="session")
-def namespace(api: Any, definitions: None) -> Iterator[str]:
+def namespace(api: Any, kube_definitions: None) -> Iterator[str]:
     """A namespace of our own, guarded by the admission policies."""
     from kubernetes import client
 
@@ -124,22 +90,3 @@ def as_account(api: Any, namespace: str) -> Callable[[str], Any]:
         return impersonating
 
     return acting
-
-
-@pytest.fixture(scope="session")
-def eventually() -> Callable[[Callable[[], bool], str], None]:
-    """Waits until something holds."""
-    return until
-
-
-def until(holds: Callable[[], bool], what: str, seconds: float = 60.0) -> None:
-    """API servers take policies, definitions and deletions in after a moment."""
-    deadline = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < deadline, f"not within {seconds} s: {what}"
-        time.sleep(0.2)
-
-
-def _established(extensions: Any, name: str) -> bool:
-    found = extensions.read_custom_resource_definition(name).status
-    return any(each.type == "Established" and each.status == "True" for each in found.conditions or ())

@@ -13,6 +13,7 @@ import yaml
 
 CHART = Path(__file__).parents[2] / "helm/spice"
 CI = sorted((CHART / "ci").glob("*-values.yaml"))
+PLAIN = sorted(path for path in (CHART.parents[1] / "k8s").rglob("*.yaml") if path.name != "kustomization.yaml")
 KEPT = ("Secret", "PersistentVolumeClaim")
 Manifest = dict[str, Any]
 
@@ -41,27 +42,50 @@ def objects(api: Any, namespace: str) -> Callable[[str], dict[tuple[str, str], A
     return found
 
 
-@pytest.mark.parametrize("path", CI, ids=lambda path: path.stem)
-def test_the_server_accepts_every_object(api: Any, namespace: str, definitions: None, path: Path) -> None:
+@pytest.fixture
+def accepted(api: Any, namespace: str, kube_definitions: None) -> Callable[[Manifest], None]:
+    """Has the API server judge an object, strictly, without keeping it; what is namespaced goes into our namespace."""
     from kubernetes import dynamic
 
-    helm = pytest.importorskip("helm_python")
     opened = dynamic.DynamicClient(api)
+
+    def accept(obj: Manifest) -> None:
+        resource = opened.resources.get(api_version=obj["apiVersion"], kind=obj["kind"])
+        if resource.namespaced:
+            obj = {**obj, "metadata": {**obj["metadata"], "namespace": namespace}}
+        resource.server_side_apply(
+            body=obj,
+            name=obj["metadata"]["name"],
+            namespace=namespace if resource.namespaced else None,
+            field_manager="spice-test",
+            force_conflicts=True,
+            query_params=[("dryRun", "All"), ("fieldValidation", "Strict")],
+        )
+
+    return accept
+
+
+@pytest.mark.parametrize("path", CI, ids=lambda path: path.stem)
+def test_the_server_accepts_every_object(accepted: Callable[[Manifest], None], namespace: str, path: Path) -> None:
+    helm = pytest.importorskip("helm_python")
     with helm.Chart.load(CHART) as chart:
         rendered = chart.render(yaml.safe_load(path.read_text()), name="dry", namespace=namespace)
-    for template, text in rendered.items():
-        if template.endswith("NOTES.txt"):
-            continue
-        for each in filter(None, yaml.safe_load_all(text)):
-            resource = opened.resources.get(api_version=each["apiVersion"], kind=each["kind"])
-            resource.server_side_apply(
-                body=each,
-                name=each["metadata"]["name"],
-                namespace=namespace if resource.namespaced else None,
-                field_manager="spice-test",
-                force_conflicts=True,
-                query_params=[("dryRun", "All"), ("fieldValidation", "Strict")],
-            )
+    objects = [
+        each
+        for template, text in rendered.items()
+        if not template.endswith("NOTES.txt")
+        for each in yaml.safe_load_all(text)
+        if each
+    ]
+    assert len(objects) > 40
+    for each in objects:
+        accepted(each)
+
+
+@pytest.mark.parametrize("path", PLAIN, ids=lambda path: f"{path.parent.name}/{path.stem}")
+def test_the_server_accepts_the_plain_manifests(accepted: Callable[[Manifest], None], path: Path) -> None:
+    for each in filter(None, yaml.safe_load_all(path.read_text())):
+        accepted(each)
 
 
 def test_upgrade_and_rollback_keep_what_must_stay(

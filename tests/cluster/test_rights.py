@@ -12,7 +12,19 @@ import yaml
 
 CHART = Path(__file__).parents[2] / "helm/spice"
 ACCOUNTS = yaml.safe_load((CHART / "files/rbac.yaml").read_text())["accounts"]
-VERBS = ("get", "list", "watch", "create", "update", "patch", "delete", "deletecollection")
+VERBS = (
+    "get",
+    "list",
+    "watch",
+    "create",
+    "update",
+    "patch",
+    "delete",
+    "deletecollection",
+    "impersonate",
+    "bind",
+    "escalate",
+)
 RESOURCES = [
     *(("", each) for each in ("pods", "pods/log", "pods/exec", "secrets", "configmaps", "serviceaccounts", "events")),
     *(("", each) for each in ("serviceaccounts/token", "services", "persistentvolumeclaims", "namespaces", "nodes")),
@@ -48,6 +60,15 @@ def test_rights(release: Any, namespace: str, as_account: Callable[[str], Any], 
 
 
 @pytest.mark.parametrize("name", ACCOUNTS)
+def test_all_rights_together_are_those_of_the_table(
+    release: Any, namespace: str, as_account: Callable[[str], Any], name: str
+) -> None:
+    rules = ACCOUNTS[name]["rules"]
+    granted = _granted(as_account(f"spice-{name}"), namespace) - _granted(as_account("nobody"), namespace)
+    assert granted == {right for rule in rules for right in _rights(rule)}
+
+
+@pytest.mark.parametrize("name", ACCOUNTS)
 def test_no_rights_elsewhere(release: Any, as_account: Callable[[str], Any], name: str) -> None:
     reviews = _Reviews(as_account(f"spice-{name}"), "kube-system")
     assert not [pair for pair in RESOURCES if any(reviews.may(*pair, verb, "") for verb in ("get", "list", "create"))]
@@ -67,6 +88,37 @@ def test_it_is_so_in_deed(release: Any, namespace: str, as_account: Callable[[st
         with pytest.raises(ApiException) as refused:
             call(client.CoreV1Api(as_account(account)))
         assert refused.value.status == 403
+
+
+def _granted(api: Any, namespace: str) -> set[tuple[str, ...]]:
+    """Everything that the caller may do in a namespace, as the API server tells it."""
+    from kubernetes import client
+
+    answer = client.AuthorizationV1Api(api).create_self_subject_rules_review({"spec": {"namespace": namespace}})
+    found = {
+        right
+        for each in answer.status.resource_rules
+        for right in _rights(
+            {
+                "apiGroups": each.api_groups,
+                "resources": each.resources,
+                "verbs": each.verbs,
+                "resourceNames": each.resource_names,
+            }
+        )
+    }
+    paths = {
+        (path, verb)
+        for each in answer.status.non_resource_rules
+        for path in each.non_resource_ur_ls or []
+        for verb in each.verbs
+    }
+    return found | paths
+
+
+def _rights(rule: dict[str, list[str] | None]) -> set[tuple[str, ...]]:
+    fields = (rule["apiGroups"], rule["resources"], rule["verbs"], rule.get("resourceNames") or ["*"])
+    return set(itertools.product(*(field or [] for field in fields)))
 
 
 class _Reviews:

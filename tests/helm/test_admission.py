@@ -75,11 +75,17 @@ def pod(stage: str | None = None, **spec: Any) -> Manifest:
     }
 
 
+def job(of: Manifest) -> Manifest:
+    return {"kind": "Job", "metadata": {"name": "job"}, "spec": {"template": {**of, "kind": None}}}
+
+
 @pytest.mark.parametrize(
     "params", [ENGAGED, {}, {"data": {}}, {"data": {"engaged": "unknown"}}, {"data": {"engaged": ""}}]
 )
 @pytest.mark.parametrize(
-    "obj", [trainjob(), pod("train"), {**pod("train"), "kind": "Job"}], ids=["trainjob", "pod", "job"]
+    "obj",
+    [trainjob(), pod("train"), {**job(pod()), "metadata": pod("train")["metadata"]}],
+    ids=["trainjob", "pod", "job"],
 )
 def test_no_training_starts_unless_the_switch_is_known_to_be_released(
     review: Review, obj: Manifest, params: Manifest
@@ -92,6 +98,36 @@ def test_no_training_starts_unless_the_switch_is_known_to_be_released(
 @pytest.mark.parametrize("obj", [pod(), pod("evaluate"), pod("promote")], ids=["none", "evaluate", "promote"])
 def test_the_switch_stops_training_only(review: Review, obj: Manifest) -> None:
     assert review("spice-kill-switch", obj, ENGAGED) is None
+    assert review("spice-kill-switch", job(obj), ENGAGED) is None
+
+
+SECRET = {"name": "spice-store-train"}
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        {"serviceAccountName": "spice-train"},
+        {"containers": [{"name": "a", "env": [{"name": "K", "valueFrom": {"secretKeyRef": {**SECRET, "key": "k"}}}]}]},
+        {"containers": [{"name": "a"}], "initContainers": [{"name": "b", "envFrom": [{"secretRef": SECRET}]}]},
+        {"volumes": [{"name": "v", "secret": {"secretName": "spice-store-train"}}]},
+        {"volumes": [{"name": "v", "projected": {"sources": [{"secret": SECRET}]}}]},
+    ],
+    ids=["account", "environment", "all of the environment", "volume", "projected volume"],
+)
+def test_what_has_the_credentials_of_training_is_training_whatever_it_is_called(review: Review, spec: Manifest) -> None:
+    for obj in (pod(**spec), pod("evaluate", **spec), job(pod(**spec))):
+        assert "engaged" in str(review("spice-kill-switch", obj, ENGAGED))
+        assert review("spice-kill-switch", obj, RELEASED) is None
+
+
+def test_a_job_is_training_if_its_pods_are(review: Review) -> None:
+    assert "engaged" in str(review("spice-kill-switch", job(pod("train")), ENGAGED))
+
+
+def test_the_job_that_makes_the_accounts_of_minio_is_no_training(review: Review, render: Render) -> None:
+    (accounts,) = render(ci="minimal")["minio/accounts-job.yaml"]
+    assert review("spice-kill-switch", accounts, {}) is None
 
 
 def test_a_queued_job_does_not_start_but_can_be_looked_after(review: Review) -> None:
@@ -145,6 +181,15 @@ def test_no_model_is_allowed_unless_named(review: Review) -> None:
         lambda spec: spec.pop("trainer"),
         lambda spec: spec["trainer"]["args"].append("--more"),
         lambda spec: spec["runtimeRef"].update(name="torch-distributed"),
+        lambda spec: spec["runtimeRef"].update(kind="TrainingRuntime"),
+        lambda spec: spec["runtimeRef"].update(apiGroup="evil.example.org"),
+        lambda spec: spec["trainer"]["env"].append({"name": "PYTHONPATH", "value": "/evil"}),
+        lambda spec: spec["trainer"].update(image="evil"),
+        lambda spec: spec["trainer"].update(image=f"evil@sha256:{'2' * 64}"),
+        lambda spec: spec.update(initializer={"model": {"storageUri": "hf://evil/model"}}),
+        lambda spec: _pod_patch(spec).update(containers=[{"name": "node", "env": [{"name": "A", "value": "b"}]}]),
+        lambda spec: _pod_patch(spec).update(initContainers=[{"name": "a"}]),
+        lambda spec: _pod_patch(spec).update(volumes=[{"name": "code", "configMap": {"name": "evil"}}]),
         lambda spec: _settings(spec, lambda text: text[:-1] + ',"model":{"name":"evil"}}'),
         lambda spec: _settings(spec, lambda text: text[:-1] + ',"model" :{"name":"evil"}}'),
         lambda spec: _settings(spec, lambda text: text[:-1] + ',"model": {"name":"evil"}}'),
@@ -153,6 +198,8 @@ def test_no_model_is_allowed_unless_named(review: Review) -> None:
         lambda spec: _settings(
             spec, lambda text: text.replace('"challenger_model":null', '"challenger_model" : "evil"')
         ),
+        lambda spec: _settings(spec, lambda text: text.replace('"revision":null', '"name":"evil","revision":null')),
+        lambda spec: _settings(spec, lambda text: text.replace('"revision":null', '"revision":"}","name":"evil"')),
         lambda spec: _settings(spec, lambda text: ""),
     ],
 )
@@ -164,6 +211,31 @@ def test_a_trainjob_that_could_be_read_in_two_ways_is_refused(
     assert review("spice-base-models", wanted, ALLOWED) is not None
 
 
+def test_an_image_of_its_own_is_one_that_was_verified(review: Review) -> None:
+    wanted = trainjob(kubeflow={"image": f"registry.example.org/spice:0.1.0-gpu@{DIGEST}"})
+    assert review("spice-base-models", wanted, ALLOWED) is None
+
+
+def test_a_waiting_trainjob_cannot_be_changed_into_another(review: Review) -> None:
+    waiting = trainjob(kubeflow={"queue": "red"})
+    changed = copy.deepcopy(waiting)
+    _settings(changed["spec"], lambda text: text.replace(MODEL, "evil/model"))
+    assert review("spice-base-models", changed, ALLOWED, waiting) is not None
+    started = copy.deepcopy(waiting)
+    started["spec"]["suspend"] = False
+    assert review("spice-base-models", started, ALLOWED, waiting) is None
+    assert review("spice-base-models", started, {"data": {"models": "other"}}, waiting) is not None
+
+
+def test_a_trainjob_whose_model_is_not_allowed_any_more_can_be_looked_after(review: Review) -> None:
+    running = trainjob()
+    labelled, suspended = copy.deepcopy(running), copy.deepcopy(running)
+    labelled["metadata"]["finalizers"] = []
+    suspended["spec"]["suspend"] = True
+    for each in (labelled, suspended):
+        assert review("spice-base-models", each, {"data": {"models": "other"}}, running) is None
+
+
 @pytest.mark.parametrize(
     "spec",
     [
@@ -172,6 +244,10 @@ def test_a_trainjob_that_could_be_read_in_two_ways_is_refused(
         {"containers": [{"name": "a", "image": f"spice:{DIGEST}"}]},
         {"initContainers": [{"name": "a", "image": "busybox"}]},
         {"ephemeralContainers": [{"name": "a", "image": "busybox"}]},
+        {"volumes": [{"name": "code", "image": {"reference": "busybox"}}]},
+        {"volumes": [{"name": "code", "image": {}}]},
+        {"containers": [{"name": "a", "image": f"spice@{DIGEST.upper()}"}]},
+        {"containers": [{"name": "a"}]},
     ],
 )
 def test_images_that_nobody_verified_are_refused(review: Review, spec: Manifest) -> None:
@@ -182,6 +258,21 @@ def test_verified_images_are_allowed(review: Review) -> None:
     image = f"registry.example.org:5000/spice:0.1.0@{DIGEST}"
     assert review("spice-image-digests", pod(initContainers=[{"name": "b", "image": image}]), ALLOWED) is None
     assert review("spice-image-digests", pod(), {}) is not None
+
+
+def test_a_pod_that_runs_can_be_looked_after_and_not_be_given_another_image(review: Review) -> None:
+    running = pod(containers=[{"name": "a", "image": "spice:0.1.0"}])
+    labelled, changed = copy.deepcopy(running), copy.deepcopy(running)
+    labelled["metadata"]["labels"] = {"a": "b"}
+    changed["spec"]["ephemeralContainers"] = [{"name": "b", "image": "busybox"}]
+    assert review("spice-image-digests", labelled, ALLOWED, running) is None
+    assert "busybox" in str(review("spice-image-digests", changed, ALLOWED, running))
+
+
+def _pod_patch(spec: Manifest) -> Manifest:
+    (patch,) = spec["runtimePatches"]
+    (node,) = patch["trainingRuntimeSpec"]["template"]["spec"]["replicatedJobs"]
+    return node["template"]["spec"]["template"]["spec"]
 
 
 def _settings(spec: Manifest, change: Callable[[str], str]) -> None:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import itertools
 import json
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -40,7 +40,7 @@ class FakeCluster:
     deleted: list[str] = field(default_factory=list)
     known_pods: dict[str, list[Pod]] = field(default_factory=dict)
     lines: dict[str, list[tuple[str, str]]] = field(default_factory=dict)
-    finalizers: bool = False
+    held: set[str] = field(default_factory=set)
     objects: dict[str, Job] = field(default_factory=dict)
     _history: list[tuple[int, str, Job | None]] = field(default_factory=list)
     _numbers: Iterator[int] = field(default_factory=lambda: itertools.count(1))
@@ -61,10 +61,10 @@ class FakeCluster:
         if found is None or found.uid != uid:
             return
         self.deleted.append(name)
-        if self.finalizers and not found.deleting:
-            self._put(replace(found, deleting=True))
-        else:
+        if name not in self.held:
             self.vanish(name)
+        elif not found.deleting:
+            self._put(replace(found, deleting=True))
 
     def watch(self, name: str, since: str, seconds: int) -> Iterator[Job | None]:
         if int(since) < self._oldest:
@@ -85,15 +85,21 @@ class FakeCluster:
         """What the Trainer does: write the status."""
         return self._put(replace(self.objects[name], conditions=conditions))
 
+    def hold(self, name: str) -> None:
+        """Somebody's finalizer keeps the object until it vanishes."""
+        self.held.add(name)
+
     def vanish(self, name: str) -> None:
         """The object is gone."""
+        self.held.discard(name)
         del self.objects[name]
         self._history.append((next(self._numbers), name, None))
 
-    def forget(self) -> None:
-        """What etcd does from time to time: forget earlier versions."""
-        self._oldest = next(self._numbers)
+    def forget(self) -> str:
+        """What etcd does from time to time: forget earlier versions. Returns one that is forgotten."""
+        forgotten, self._oldest = str(self._oldest), next(self._numbers)
         self.objects = {name: replace(job, version=str(self._oldest)) for name, job in self.objects.items()}
+        return forgotten
 
     def _put(self, job: Job) -> Job:
         version = next(self._numbers)
@@ -108,6 +114,55 @@ class FakeCluster:
 COMPLETE = Condition("Complete", "JobsCompleted", "jobset completed successfully")
 FAILED = Condition("Failed", "FailedJobs", "jobset failed due to one or more job failures")
 SUSPENDED = Condition("Suspended", "Suspended", "TrainJob is suspended")
+
+
+class LiveCluster:
+    """TrainJobs of a real API server, changed from behind, as the Trainer and people do."""
+
+    def __init__(self, api: Any, namespace: str, eventually: Callable[[Callable[[], bool], str], None]) -> None:
+        from kubernetes import dynamic
+
+        self._namespace, self._eventually = namespace, eventually
+        self._jobs = dynamic.DynamicClient(api).resources.get(
+            api_version="trainer.kubeflow.org/v1alpha1", kind="TrainJob"
+        )
+
+    def hold(self, name: str) -> None:
+        """Somebody's finalizer keeps the object until it vanishes."""
+        self._patch(name, {"metadata": {"finalizers": ["spice.platform/test"]}})
+
+    def vanish(self, name: str) -> None:
+        """The object is gone."""
+        from kubernetes.client.exceptions import ApiException
+
+        self._patch(name, {"metadata": {"finalizers": None}})
+        with contextlib.suppress(ApiException):
+            self._jobs.delete(name, self._namespace)
+        self._eventually(lambda: not self._jobs.get(namespace=self._namespace, field_selector=_named(name)).items, name)
+
+    def forget(self) -> str:
+        """A version that the server knows no more: its very first, before there were definitions."""
+        return "1"
+
+    def set(self, name: str, *conditions: Condition) -> None:
+        """What the Trainer does: write the status."""
+        now = "2026-01-01T00:00:00Z"
+        held = [
+            {"type": c.type, "status": "True", "reason": c.reason, "message": c.message, "lastTransitionTime": now}
+            for c in conditions
+        ]
+        self._jobs.status.patch(
+            {"metadata": {"name": name}, "status": {"conditions": held}},
+            namespace=self._namespace,
+            content_type="application/merge-patch+json",
+        )
+
+    def _patch(self, name: str, body: dict[str, Any]) -> None:
+        self._jobs.patch(body, name, self._namespace, content_type="application/merge-patch+json")
+
+
+def _named(name: str) -> str:
+    return f"metadata.name={name}"
 
 
 class ApiServer:
@@ -170,7 +225,7 @@ class ApiServer:
         return status, body
 
 
-@contextmanager
+@contextlib.contextmanager
 def served(answer: Callable[[str, str, dict[str, str], Any], tuple[int, Any]]) -> Iterator[str]:
     """An HTTP server on loopback that gives these answers; the block's value is its address."""
 
@@ -214,6 +269,17 @@ def served(answer: Callable[[str, str, dict[str, str], Any], tuple[int, Any]]) -
 @pytest.fixture
 def cluster() -> FakeCluster:
     return FakeCluster()
+
+
+@pytest.fixture
+def live_cluster(kube_api: Any, kube_definitions: None, eventually: Any) -> Iterator[tuple[LiveCluster, str]]:
+    """A real API server and a namespace of our own in it."""
+    from kubernetes import client
+
+    core = client.CoreV1Api(kube_api)
+    namespace = core.create_namespace({"metadata": {"generateName": "spice-test-"}}).metadata.name
+    yield LiveCluster(kube_api, namespace, eventually), namespace
+    core.delete_namespace(namespace)
 
 
 @pytest.fixture

@@ -1,4 +1,7 @@
-"""What holds of every door to Kubernetes: the one in memory, and the real client over HTTP."""
+"""What holds of every door to Kubernetes: the one in memory, the client over HTTP, and on a real API server.
+
+The last is part of `make test-cluster`.
+"""
 
 from __future__ import annotations
 
@@ -8,9 +11,11 @@ from typing import Any
 import pytest
 from kubernetes import client
 
+from spice.config import Config
 from spice.errors import ClusterError
 from spice.kubeflow.cluster import Cluster
 from spice.kubeflow.jobs import Condition, ExpiredError, Job, Jobs, Pod, TakenError
+from spice.kubeflow.manifest import manifest as build
 
 COMPLETE = Condition("Complete", "JobsCompleted", "all done")
 FAILED = Condition("Failed", "FailedJobs", "some failed")
@@ -20,28 +25,35 @@ def connect(address: str) -> Cluster:
     return Cluster(client.ApiClient(client.Configuration(host=address)), "team")
 
 
-@pytest.fixture(params=["memory", "http"])
-def jobs(request: pytest.FixtureRequest, cluster: Any) -> Jobs:
-    """A door to `cluster`, which the tests change from behind as controllers do."""
+@pytest.fixture(params=["memory", "http", pytest.param("server", marks=pytest.mark.cluster)])
+def doors(request: pytest.FixtureRequest) -> tuple[Jobs, Any]:
+    """A door, and the cluster behind it, which the tests change as controllers and people do."""
+    if request.param == "server":
+        cluster, namespace = request.getfixturevalue("live_cluster")
+        return Cluster(request.getfixturevalue("kube_api"), namespace), cluster
+    cluster = request.getfixturevalue("cluster")
     if request.param == "memory":
-        return cluster
-    return connect(request.getfixturevalue("api_server")[1])
+        return cluster, cluster
+    return connect(request.getfixturevalue("api_server")[1]), cluster
 
 
 def manifest(name: str = "spice-a-0") -> dict[str, Any]:
-    return {"apiVersion": "trainer.kubeflow.org/v1alpha1", "kind": "TrainJob", "metadata": {"name": name}, "spec": {}}
+    config = Config.model_validate({"store": {"url": "s3://spice"}})
+    return build(name, "datasets/facts/0", config, "a", {})
 
 
-def test_a_created_job_is_read_back(jobs: Jobs) -> None:
+def test_a_created_job_is_read_back(doors: tuple[Jobs, Any]) -> None:
+    jobs, _ = doors
     made = jobs.create(manifest())
     assert jobs.get("spice-a-0") == made
     assert made.uid
     assert not made.finished
 
 
-def test_a_name_is_taken_until_the_job_is_gone_even_while_it_is_deleted(jobs: Jobs, cluster: Any) -> None:
-    cluster.finalizers = True
+def test_a_name_is_taken_until_the_job_is_gone_even_while_it_is_deleted(doors: tuple[Jobs, Any]) -> None:
+    jobs, cluster = doors
     first = jobs.create(manifest())
+    cluster.hold(first.name)
     with pytest.raises(TakenError):
         jobs.create(manifest())
     jobs.delete(first.name, first.uid)
@@ -54,7 +66,8 @@ def test_a_name_is_taken_until_the_job_is_gone_even_while_it_is_deleted(jobs: Jo
     assert jobs.create(manifest()).uid != first.uid
 
 
-def test_only_that_very_job_is_deleted(jobs: Jobs, cluster: Any) -> None:
+def test_only_that_very_job_is_deleted(doors: tuple[Jobs, Any]) -> None:
+    jobs, cluster = doors
     first = jobs.create(manifest())
     cluster.vanish(first.name)
     second = jobs.create(manifest())
@@ -65,7 +78,8 @@ def test_only_that_very_job_is_deleted(jobs: Jobs, cluster: Any) -> None:
     jobs.delete(second.name, second.uid)
 
 
-def test_a_watch_tells_every_later_state_in_order_and_then_ends(jobs: Jobs, cluster: Any) -> None:
+def test_a_watch_tells_every_later_state_in_order_and_then_ends(doors: tuple[Jobs, Any]) -> None:
+    jobs, cluster = doors
     made = jobs.create(manifest())
     other = jobs.create(manifest("spice-b-0"))
     cluster.set(made.name, FAILED)
@@ -78,26 +92,33 @@ def test_a_watch_tells_every_later_state_in_order_and_then_ends(jobs: Jobs, clus
     assert list(jobs.watch(made.name, last.version, 1)) == []
 
 
-def test_a_watch_tells_that_the_job_is_gone(jobs: Jobs, cluster: Any) -> None:
+def test_a_watch_tells_that_the_job_is_gone(doors: tuple[Jobs, Any]) -> None:
+    jobs, cluster = doors
     made = jobs.create(manifest())
     cluster.vanish(made.name)
     assert list(jobs.watch(made.name, made.version, 1)) == [None]
 
 
-def test_a_forgotten_version_cannot_be_watched_and_the_job_can_be_read_again(jobs: Jobs, cluster: Any) -> None:
+def test_a_forgotten_version_cannot_be_watched_and_the_job_can_be_read_again(doors: tuple[Jobs, Any]) -> None:
+    jobs, cluster = doors
     made = jobs.create(manifest())
-    cluster.forget()
+    forgotten = cluster.forget()
     with pytest.raises(ExpiredError):
-        list(jobs.watch(made.name, made.version, 1))
+        list(jobs.watch(made.name, forgotten, 1))
     again = jobs.get(made.name)
     assert again is not None
     assert (again.uid, list(jobs.watch(made.name, again.version, 1))) == (made.uid, [])
 
 
-def test_a_pod_that_has_not_started_has_no_log(jobs: Jobs, cluster: Any) -> None:
+def test_a_pod_that_has_not_started_has_no_log(doors: tuple[Jobs, Any]) -> None:
+    jobs, _ = doors
     assert jobs.logs("spice-a-0-node-0-0", 60) == []
+
+
+def test_the_log_of_a_pod_is_told_by_lines(cluster: Any, api_server: Any) -> None:
     cluster.lines["spice-a-0-node-0-0"] = [("2026-01-01T00:00:00.1Z", "train 1/3"), ("2026-01-01T00:00:01.2Z", "")]
-    assert jobs.logs("spice-a-0-node-0-0", 60) == cluster.lines["spice-a-0-node-0-0"]
+    for jobs in (cluster, connect(api_server[1])):
+        assert jobs.logs("spice-a-0-node-0-0", 60) == cluster.lines["spice-a-0-node-0-0"]
 
 
 def pod(name: str = "n", **status: Any) -> dict[str, Any]:

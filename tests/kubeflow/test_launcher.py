@@ -117,5 +117,18 @@ def test_the_worker_refuses_what_another_version_sent(tmp_path: Path, capsys: py
     assert "same version" in capsys.readouterr().err
 
 
+def test_the_worker_trains_no_other_model_than_the_one_it_was_admitted_with(
+    config: Config, corpus: str, store: ObjectStore, tmp_path: Path
+) -> None:
+    last_words = tmp_path / "termination-log"
+    last_words.touch()
+    other = config.model_copy(update={"model": config.model.model_copy(update={"name": "another/model"})})
+    store.put("runs/first/run.json", json.dumps({"corpus": corpus}).encode())
+    store.put("runs/first/config.json", other.model_dump_json().encode())
+    assert worker.main([corpus, "first", config.model_dump_json()], last_words) != 0
+    assert "another/model" in last_words.read_text()
+    assert not [*store.list("runs/first/iterations/")]
+
+
 def test_the_setting_chooses_the_launcher(config: Config) -> None:
     assert isinstance(open_launcher(config), ThisProcess)

@@ -24,11 +24,17 @@ app.kubernetes.io/component: {{ index . 1 }}
 {{ include "spice.labels" (index . 0) }}
 {{- end }}
 
-{{/* Labels of a component's pods: none that changes with the chart's version, which would restart them. */}}
+{{/*
+Labels of a component's pods: (list $ "console"), with more labels as a third. None changes with the chart's version,
+which would restart the pods.
+*/}}
 {{- define "spice.podLabels" -}}
 {{ include "spice.selector" . }}
 app.kubernetes.io/part-of: spice
 {{- with (index . 0).Values.commonLabels }}
+{{ toYaml . }}
+{{- end }}
+{{- with gt (len .) 2 | ternary (last .) dict }}
 {{ toYaml . }}
 {{- end }}
 {{- end }}
@@ -54,11 +60,7 @@ serviceAccountName: spice-{{ $account }}
 automountServiceAccountToken: {{ $rbac.token }}
 enableServiceLinks: false
 securityContext:
-  runAsNonRoot: true
-  runAsUser: 10001
-  runAsGroup: 10001
-  fsGroup: 10001
-  seccompProfile: {type: RuntimeDefault}
+  {{- toYaml $root.Values.podSecurityContext | nindent 2 }}
 {{- with $root.Values.images.pullSecrets }}
 imagePullSecrets:
   {{- toYaml . | nindent 2 }}
@@ -78,6 +80,13 @@ tolerations:
 {{- with .affinity }}
 affinity:
   {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .topologySpreadConstraints }}
+topologySpreadConstraints:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .priorityClassName }}
+priorityClassName: {{ . }}
 {{- end }}
 {{- end }}
 
