@@ -63,6 +63,11 @@ class SuiteFigures(Part):
     verdict: Verdict
     reason: str
 
+    @property
+    def shown_p(self) -> str:
+        """The p-value behind the verdict, for people: it respects clusters and is adjusted for the other suites."""
+        return "< 0.001" if self.holm_p < 0.001 else f"{self.holm_p:.3f}"
+
 
 class SideEffect(Part):
     """Something that may rise while scores rise; candidate minus base, so that above 0 is worse."""

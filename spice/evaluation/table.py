@@ -46,7 +46,7 @@ def _cells(suite: SuiteFigures) -> list[str]:
         _rate(suite.candidate),
         # A backslash, because rich takes square brackets for markup.
         f"{difference.value:+.3f} \\[{difference.low:+.3f}, {difference.high:+.3f}]",
-        "< 0.001" if suite.holm_p < 0.001 else f"{suite.holm_p:.3f}",
+        suite.shown_p,
     ]
 
 

@@ -19,7 +19,7 @@ def summary(run: Run) -> str:
                 facts.rate(suite.base),
                 facts.rate(suite.candidate),
                 facts.difference(suite.difference),
-                f"{suite.mcnemar_p:.3g}",
+                suite.shown_p,
                 facts.VERDICTS[suite.verdict],
             )
             for name, suite in run.evaluation.suites.items()

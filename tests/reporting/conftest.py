@@ -280,6 +280,8 @@ def evaluation(candidate: str, base: str, corpus: str, run: str, more: str) -> d
             },
             "discordant": abs(after - before) + 4,
             "mcnemar_p": 0.0004 if verdict == "better" else 0.25,
+            "p_value": 0.003 if verdict == "better" else 0.3,
+            "holm_p": 0.006 if verdict == "better" else 0.31,
             "margin": 0.05,
             "verdict": verdict,
             "reason": ("the interval lies above 0" if verdict == "better" else "a loss cannot be excluded") + more,

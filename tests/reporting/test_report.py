@@ -242,7 +242,7 @@ def test_the_summary_for_the_terminal(make_run: MakeRun) -> None:
         "+13.8",
         "[+7.5,",
         "+20.0]",
-        "0.0004",
+        "0.006",
         "better",
     ]
     assert "The gate says pass." in text
