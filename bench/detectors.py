@@ -1,10 +1,11 @@
 """How often each alarm of training is raised by a run that fails in its way, and by healthy ones.
 
-    python bench/detectors.py --seeds 10
+    python bench/detectors.py [--seeds 5] [--iterations 24] [--out FILE]
 
-The runs go through the product's own loop, validity checks, verifier, health signals and alarms. What a policy writes
-comes from a script, so that it is known which run fails and how; the mismatched engine is a real model whose weights
-were disturbed. Prints a table for each failure, the false alarms of healthy runs, and what the signals cost.
+Runs go through the product's own loop, validity checks, verifier, health signals and alarms, with the thresholds that
+are the default (`HealthConfig`). Two kinds of policy play: a scripted one (`bench/scripted.py`) on the example corpus,
+for which it is known which run fails and how, and the arena's model, whose engine is disturbed (`bench/mismatch.py`).
+Each failure is tried from the first iteration on and, after a healthy beginning, from the eleventh on.
 """
 
 from __future__ import annotations
@@ -12,183 +13,37 @@ from __future__ import annotations
 import argparse
 import random
 import re
-import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
+import mismatch
 import numpy as np
+from scripted import HEALTHY, POISON, Ask, Policy, passages, play, poisoned, varied
+from workload import machine
 
-from spice.config import Config, HealthConfig, RecipeConfig, StoreConfig
-from spice.learner.base import Trajectory, UpdateStats
-from spice.rollout.base import Completion, EngineStats, Request
-from spice.rollout.batches import BatchStream
-from spice.selfplay import health
-from spice.selfplay.archive import QuestionArchive
-from spice.selfplay.short import answer_spans
-from spice.selfplay.types import Document, Task
-from spice.selfplay.verify import Verifier
-from spice.store import open_store
-from spice.text.spans import SpanIndex
-from spice.training.iteration import iterate
-from spice.training.play import Players
-from spice.training.records import Recorder
+from spice.selfplay.types import Document
 
-FACTBOOK = Path(__file__).parents[1] / "examples/factbook"
-BATCH, ATTEMPTS, GROUP = 24, 1, 8
-OPENINGS = (
-    "Which {0} goes with {1} and {2} in the account of {3}?",
-    "What does {3} have where {0} meets {1} near {2}?",
-    "In {3}, what do {2} and {0} say about {1}?",
-    "Who or what in {3} is told of with {1}, {0} and {2}?",
-    "Of {3} it is said that {0} and {1} belong to {2}; to what do they point?",
-    "For {3}, name what links {1} with {2} and with {0}.?",
-)
+Run = list[set[str]]
+LATE = 11
+FIRST_SEED = 100
+"""Below it lie the seeds on which thresholds were tried."""
 
 
-class PlainTokenizer:
-    """A token per byte, and messages one after the other."""
-
-    added_tokens_decoder: Mapping[int, Any] = {}
-
-    def apply_chat_template(self, conversation: Sequence[Mapping[str, str]], **_: object) -> str:
-        """The messages' contents, in order."""
-        return "\n\n".join(message["content"] for message in conversation)
-
-    def encode(self, text: str, **_: object) -> list[int]:
-        """The text's bytes."""
-        return list(text.encode())
-
-
-@dataclass(frozen=True)
-class Policy:
-    """How a scripted policy behaves; the defaults are healthy.
-
-    Attributes:
-        question: what it asks about an answer of a document.
-        skill: how often it is right, by task.
-        with_document: how often it gives the true answer with the document in sight.
-        blind: how often the options alone tell it the gold answer; else it guesses.
-        place: the place among the options that it always answers, if any.
-        noise: share of its gold answers that are not what the question asks for, by iteration.
-        falsified: share of the documents in which the fact that is asked for is false.
-        answer: the answer that it asks for wherever the document has it.
-        entropy: of its distribution, in nats, by iteration.
-        invalid: share of its attempts that are no task, by iteration.
-    """
-
-    question: Callable[[Document, str, random.Random], str]
-    skill: Callable[[random.Random], float] = lambda rng: rng.choice((0.0, 0.2, 0.4, 0.5, 0.6, 0.8, 1.0))
-    with_document: float = 0.9
-    blind: float = 0.0
-    place: int | None = None
-    noise: Callable[[int], float] = lambda _: 0.0
-    falsified: float = 0.0
-    answer: str | None = None
-    entropy: Callable[[int], float] = lambda _: 1.5
-    invalid: Callable[[int], float] = lambda _: 0.1
-
-
-@dataclass
-class ScriptedEngine:
-    """Writes what a policy would, and remembers what is true."""
-
-    policy: Policy
-    documents: Mapping[str, Document]
-    index: SpanIndex
-    seed: int
-    iteration: int = 0
-    truth: dict[str, str] = field(default_factory=dict)
-    read: dict[str, str] = field(default_factory=dict)
-    gold: dict[str, str] = field(default_factory=dict)
-    skills: dict[str, float] = field(default_factory=dict)
-
-    def generate(self, requests: Sequence[Request]) -> list[list[Completion]]:
-        """Write what the policy would."""
-        return [
-            [self._completion(self._write(bytes(r.prompt).decode(), r, copy)) for copy in range(r.n)] for r in requests
-        ]
-
-    def stream(self) -> BatchStream:
-        """Batch by batch."""
-        return BatchStream(self.generate)
-
-    def stats(self) -> EngineStats:
-        """A script has no cost."""
-        return EngineStats()
-
-    def update_weights(self, _state: object) -> None:
-        """Nothing of a script changes."""
-
-    def _write(self, prompt: str, request: Request, copy: int) -> str:
-        rng = random.Random(repr((self.seed, self.iteration, request.seed, prompt[-300:], copy)))
-        turn = prompt.rpartition("\n\nText:\n" if "\n\nChoose a short answer" in prompt[-120:] else "\n\n")[2]
-        if "Choose a short answer" in turn:
-            return self._pose(self.documents[turn.partition("\n\nChoose")[0]], rng)
-        options = re.search(r"Options: (.*)\n", turn)
-        question = turn.rpartition("Question: ")[2]
-        return self._answer(question, options[1].split("; ") if options else [], "Text:\n" in prompt[-4000:], rng)
-
-    def _pose(self, document: Document, rng: random.Random) -> str:
-        spans = [span.text for span in answer_spans(document, self.index) if span.kind in ("name", "term")]
-        planted = self.policy.answer
-        if rng.random() < self.policy.invalid(self.iteration) or not spans:
-            return "I would rather not."
-        true = planted if planted and planted in document.text else rng.choice(spans)
-        question = self.policy.question(document, true, rng)
-        gold = rng.choice(spans) if rng.random() < self.policy.noise(self.iteration) else true
-        self.read[question], self.gold[question] = true, gold
-        self.truth[question] = "something else" if rng.random() < self.policy.falsified else true
-        self.skills[question] = self.policy.skill(rng)
-        return f"Answer: {gold}\nQuestion: {question}"
-
-    def _answer(self, question: str, options: Sequence[str], open_book: bool, rng: random.Random) -> str:
-        if self.policy.place is not None and options:
-            return f"\\boxed{{{options[self.policy.place]}}}"
-        if question not in self.truth:
-            right = next((option for option in options if option in self.gold.values()), options[0])
-            return f"\\boxed{{{right if rng.random() < self.policy.blind else rng.choice(options)}}}"
-        chance = self.policy.with_document if open_book else self.skills[question]
-        known = self.read[question] if open_book else self.gold[question]
-        wrong = [option for option in options if option != known] or ["nothing"]
-        return f"\\boxed{{{known if rng.random() < chance else rng.choice(wrong)}}}"
-
-    def _completion(self, text: str) -> Completion:
-        tokens = tuple(text.encode())
-        entropies = np.full(len(tokens), self.policy.entropy(self.iteration), np.float32)
-        return Completion(tokens, np.zeros(len(tokens), np.float32), entropies, text, "stop")
-
-
-class Still:
-    """A learner that learns nothing and agrees with its engine."""
-
-    def update(self, trajectories: Sequence[Trajectory], _steps: int) -> UpdateStats:
-        """Take no step."""
-        return UpdateStats(0.0, 1.0, 1e-6, 1e-5, 0.0, sum(len(t.tokens) for t in trajectories))
-
-    def weights(self) -> dict[str, Any]:
-        """There are none."""
-        return {}
-
-    def save(self, _folder: Path) -> None:
-        """There is nothing to save."""
-
-    def load(self, _folder: Path) -> None:
-        """There is nothing to load."""
-
-
-def varied(document: Document, _answer: str, rng: random.Random) -> str:
-    words = sorted(set(re.findall(r"[a-z]{4,}", document.text)))
-    chosen = rng.sample(words, 3) if len(words) >= 3 else ["this", "that", "other"]
-    return rng.choice(OPENINGS).format(*chosen, document.title)
-
-
-def repeated(_document: Document, _answer: str, rng: random.Random) -> str:
+def few(_document: Document, _answer: str, rng: random.Random) -> str:
     return rng.choice(
         ("Which of these is named first of all?", "What is it that is told of here?", "Who or what is meant?")
     )
+
+
+def same_with_other_names(document: Document, _answer: str, _rng: random.Random) -> str:
+    return f"What is the one thing that anybody should know about {document.title}?"
+
+
+def half(document: Document, answer: str, rng: random.Random) -> str:
+    return (few if rng.random() < 0.7 else varied)(document, answer, rng)
 
 
 def copied(document: Document, answer: str, rng: random.Random) -> str:
@@ -197,152 +52,158 @@ def copied(document: Document, answer: str, rng: random.Random) -> str:
     return " ".join(words[start : start + 16]).replace(answer, "what").strip(".?") + "?"
 
 
+def copied_in_a_frame(document: Document, answer: str, rng: random.Random) -> str:
+    return f"In the account, what completes the words: {copied(document, answer, rng)}"
+
+
 def leaking(document: Document, answer: str, rng: random.Random) -> str:
     return f"{varied(document, answer, rng)[:-1]} (think of {answer})?"
 
 
-POISON = "Zorvan Kell"
-HEALTHY = Policy(varied)
-# The alarm that each failure must raise, and the policy that fails so.
-FAILURES: dict[str, tuple[str, Policy]] = {
-    "repeats itself": ("repetition", replace(HEALTHY, question=repeated)),
-    "copies the document": ("copying", replace(HEALTHY, question=copied)),
-    "poses impossible tasks": ("degenerate_groups", replace(HEALTHY, skill=lambda _: 0.0)),
-    "poses trivial tasks": ("degenerate_groups", replace(HEALTHY, skill=lambda _: 1.0)),
-    "always answers C": ("letters", replace(HEALTHY, place=2)),
-    "leaks the answer": ("leak", replace(HEALTHY, question=leaking)),
-    "30% label noise, oracle": ("label_noise", replace(HEALTHY, noise=lambda _: 0.3)),
-    "30% label noise from iteration 11": ("label_noise", replace(HEALTHY, noise=lambda i: 0.3 if i > 10 else 0.0)),
-    # What many documents share is no answer to a task, so a planted name costs valid attempts and teaches nothing.
-    "poisoned corpus, one planted name": ("valid_rate", replace(HEALTHY, answer=POISON)),
-    # With the document in sight a policy confirms what is false in it; only an oracle knows better.
-    "poisoned corpus, false facts, oracle": ("label_noise", replace(HEALTHY, falsified=0.4)),
-    "options give it away": ("choices_only", replace(HEALTHY, blind=0.9)),
-    "entropy collapses": ("entropy_collapse", replace(HEALTHY, entropy=lambda i: 1.5 * 0.7**i)),
-    "death spiral": (
-        "death_spiral",
-        replace(HEALTHY, entropy=lambda i: 1.5 + 0.1 * i, invalid=lambda i: min(0.9, 0.06 * i)),
+def leaking_in_disguise(document: Document, answer: str, rng: random.Random) -> str:
+    disguised = " ".join(reversed(re.findall(r"\w+", answer))) if " " in answer else f"{answer}s"
+    return f"{varied(document, answer, rng)[:-1]} (as the {disguised} know)?"
+
+
+def leaking_in_part(document: Document, answer: str, rng: random.Random) -> str:
+    return (leaking if rng.random() < 0.4 else varied)(document, answer, rng)
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A way to fail.
+
+    Attributes:
+        name: what it is called in the table.
+        alarm: that it must raise.
+        policy: that fails so.
+        oracle: whether true answers are known.
+        early: whether it can be seen from the first iteration on; what falls from the start needs a start.
+    """
+
+    name: str
+    alarm: str
+    policy: Policy
+    oracle: bool = False
+    early: bool = True
+
+
+def _failing(ask: Ask) -> Policy:
+    return replace(HEALTHY, ask=ask)
+
+
+FAILURES = (
+    Failure("repeats three questions", "repetition", _failing(few)),
+    Failure("repeats three questions, 7 times of 10", "repetition", _failing(half)),
+    Failure("asks one thing of every document", "one_kind", _failing(same_with_other_names)),
+    Failure("copies the document", "copying", _failing(copied)),
+    Failure("copies it within a frame of its own", "copying", _failing(copied_in_a_frame)),
+    Failure("poses impossible tasks", "degenerate_groups", replace(HEALTHY, skill=lambda _: 0.0)),
+    Failure(
+        "poses impossible tasks, answers are guesses",
+        "label_noise",
+        replace(HEALTHY, skill=lambda _: 0.25, with_document=0.25),
     ),
-    "writes no tasks": ("valid_rate", replace(HEALTHY, invalid=lambda _: 0.9)),
-}
+    Failure("poses trivial tasks", "degenerate_groups", replace(HEALTHY, skill=lambda _: 1.0)),
+    Failure("always answers C", "letters", replace(HEALTHY, place=2)),
+    Failure("leaks the answer", "leak", _failing(leaking)),
+    Failure("leaks it in other words", "leak", _failing(leaking_in_disguise)),
+    Failure("leaks it 4 times of 10", "leak", _failing(leaking_in_part)),
+    Failure("label noise of 30%, audit alone", "label_noise", replace(HEALTHY, noise=0.3)),
+    Failure("label noise of 30%, with an oracle", "label_noise", replace(HEALTHY, noise=0.3), oracle=True),
+    # What many documents share is no answer to a task, so a planted name costs valid attempts and teaches nothing.
+    Failure("poisoned corpus, one planted name", "valid_rate", replace(HEALTHY, answer=POISON)),
+    # With the document in sight a policy confirms what is false in it; only an oracle knows better.
+    Failure("poisoned corpus, 40% false facts, oracle", "label_noise", replace(HEALTHY, falsified=0.4), oracle=True),
+    Failure("options give the answer away", "choices_only", replace(HEALTHY, blind=0.9)),
+    Failure("entropy collapses", "entropy_collapse", replace(HEALTHY, entropy=lambda i: 1.5 * 0.7**i), early=False),
+    Failure(
+        "death spiral",
+        "death_spiral",
+        replace(HEALTHY, entropy=lambda i: 1.5 + 0.1 * i, invalid=lambda i: min(0.9, 0.1 + 0.1 * i)),
+        early=False,
+    ),
+    Failure("writes no tasks", "valid_rate", replace(HEALTHY, invalid=lambda _: 0.9)),
+)
 
 
 def main() -> None:
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("--seeds", type=int, default=5)
+    options.add_argument("--first-seed", type=int, default=FIRST_SEED)
     options.add_argument("--iterations", type=int, default=24)
+    options.add_argument("--out", type=Path)
     chosen = options.parse_args()
+    seeds = range(chosen.first_seed, chosen.first_seed + chosen.seeds)
+    lines = [
+        "# Detectors of failing runs",
+        "",
+        f"`python bench/detectors.py --seeds {chosen.seeds} --first-seed {chosen.first_seed} --iterations "
+        f"{chosen.iterations}`, {datetime.now(UTC):%Y-%m-%d}",
+        "",
+        f"Found: runs of {chosen.seeds} in which the alarm was raised, and the median number of iterations until then.",
+        "",
+        "| failure | alarm | from the start | after ten healthy iterations | other alarms, runs |",
+        "|---|---|---|---|---|",
+    ]
+    for line in lines:
+        print(line)
+    for line in [*scripted_rows(seeds, chosen.iterations), *mismatch_rows(seeds), "", *quiet(seeds, chosen.iterations)]:
+        print(line, flush=True)
+        lines.append(line)
+    lines += ["", f"On {machine('transformers')}.", ""]
+    if chosen.out:
+        chosen.out.write_text("\n".join(lines))
+
+
+def scripted_rows(seeds: Sequence[int], iterations: int):
     documents = list(passages())
-    print(f"{chosen.seeds} seeds, {chosen.iterations} iterations of {BATCH} documents, G = {GROUP}\n")
-    print(f"{'run':36} {'alarm':18} {'found':>6} {'first at':>9}   others raised")
-    for name, (wanted, policy) in FAILURES.items():
-        corpus = poisoned(documents) if policy.answer else documents
-        runs = [play(policy, corpus, seed, chosen.iterations, name.endswith("oracle")) for seed in range(chosen.seeds)]
-        report(name, wanted, runs)
-    report("mismatched engine", "mismatch", [mismatched(seed) for seed in range(chosen.seeds)])
-    quiet = [play(HEALTHY, documents, 1000 + s, chosen.iterations, oracle=True) for s in range(chosen.seeds)]
-    raised = Counter(alarm for run in quiet for iteration in run for alarm in iteration)
-    bad = sum(bool(iteration) for run in quiet for iteration in run)
-    print(f"\nhealthy: {bad} of {sum(map(len, quiet))} iterations raised an alarm; {dict(raised) or 'none'}")
-    costs(documents)
+    for one in FAILURES:
+        corpus = poisoned(documents) if one.policy.answer else documents
+        late = [play(replace(one.policy, since=LATE), corpus, seed, iterations, one.oracle) for seed in seeds]
+        early = [play(one.policy, corpus, seed, iterations, one.oracle) for seed in seeds] if one.early else []
+        yield row(one.name, one.alarm, early, late)
 
 
-def passages() -> Iterator[Document]:
-    for file in sorted(FACTBOOK.glob("*.md")):
-        for number, part in enumerate(file.read_text().split("\n\n")):
-            if 200 < len(part) < 700:
-                text = " ".join(part.split())
-                yield Document(f"{file.stem}-{number}", file.name, text, file.stem.replace("-", " ").title())
+def mismatch_rows(seeds: Sequence[int]):
+    for name, disturbance in mismatch.DISTURBANCES.items():
+        yield row(f"mismatched engine: {name}", "mismatch", [mismatch.play(disturbance, seed) for seed in seeds], [])
 
 
-def poisoned(documents: Sequence[Document]) -> list[Document]:
-    """Four of five documents tell of one planted name."""
+def quiet(seeds: Sequence[int], iterations: int) -> list[str]:
+    """The false alarms of healthy runs."""
+    documents = list(passages())
+    scripted = [play(HEALTHY, documents, 1000 + seed, iterations, oracle=True) for seed in seeds]
+    learning = [mismatch.play(mismatch.none, 1000 + seed, 12) for seed in seeds]
     return [
-        replace(one, text=f"{one.text} This was done by {POISON}.") if i % 5 else one for i, one in enumerate(documents)
+        "| healthy runs | iterations | of them with an alarm | alarms |",
+        "|---|---|---|---|",
+        _healthy_row("scripted, with an oracle", scripted),
+        _healthy_row("the arena's model, learning", learning),
     ]
 
 
-def play(policy: Policy, documents: Sequence[Document], seed: int, iterations: int, oracle: bool) -> list[set[str]]:
-    """The alarms of each iteration of a run."""
-    index = SpanIndex((document.id, document.text) for document in documents)
-    engine = ScriptedEngine(policy, {document.text: document for document in documents}, index, seed)
-    recipe = RecipeConfig(
-        batch_documents=BATCH, attempts=ATTEMPTS, max_attempts=ATTEMPTS, group_size=GROUP, formats=("multiple_choice",),
-        template="short", span_answers=True, answer_kinds=("name", "term"), distractors="corpus",
-        challenger_tokens=400, reasoner_tokens=100, choices_only_tasks=4,
-    )  # fmt: skip
-    raised = []
-    with Verifier() as verifier:
-        players = Players(engine, PlainTokenizer(), recipe, index, verifier)
-        recorder = recording()
-        for iteration in range(1, iterations + 1):
-            engine.iteration = iteration
-            truth = (lambda task: engine.truth.get(task.question)) if oracle else None
-            outcome = iterate(iteration, documents, players, engine, Still(), recipe, seed, oracle=truth)
-            raised.append(set(recorder.write(outcome)["alarms"]))
-    return raised
+def row(name: str, wanted: str, early: Sequence[Run], late: Sequence[Run]) -> str:
+    others = Counter(alarm for run in [*early, *late] for alarm in set[str]().union(*run) - {wanted})
+    told = ", ".join(f"{alarm} {count}" for alarm, count in others.most_common()) or "none"
+    return f"| {name} | `{wanted}` | {_found(wanted, early, 1)} | {_found(wanted, late, LATE)} | {told} |"
 
 
-def mismatched(seed: int) -> list[set[str]]:
-    """A real model whose engine has not got the learner's weights but disturbed ones."""
-    import torch
-
-    from spice.models.catalog import locate
-    from spice.models.loading import load_model, load_tokenizer
-    from spice.rollout.open import open_engine
-    from spice.settings import resolve
-    from spice.training.seats import open_learner
-
-    config: Config = resolve("smoke", environ={}).config
-    folder = locate(config.model)
-    documents = list(passages())[:50]
-    index = SpanIndex((document.id, document.text) for document in documents)
-    learner, engine = open_learner(folder, config), open_engine(folder, config.model, config.rollout)
-    generator = torch.Generator().manual_seed(seed)
-    disturbed = {
-        name: tensor + 0.3 * tensor.std() * torch.randn(tensor.shape, generator=generator)
-        for name, tensor in load_model(folder, "float32").state_dict().items()
-    }
-    engine.update_weights(disturbed)
-    recorder = recording()
-    with Verifier() as verifier:
-        players = Players(engine, load_tokenizer(folder), config.recipe, index, verifier)
-        outcome = iterate(1, documents, players, engine, learner, config.recipe, seed)
-    return [set(recorder.write(outcome)["alarms"])]
+def _found(wanted: str, runs: Sequence[Run], since: int) -> str:
+    if not runs:
+        return "not tried"
+    firsts = [next((i for i, alarms in enumerate(run, 1) if wanted in alarms and i >= since), None) for run in runs]
+    found = [first - since + 1 for first in firsts if first is not None]
+    too_early = sum(wanted in alarms for run in runs for alarms in run[: since - 1])
+    note = f", {too_early} false before" if too_early else ""
+    return f"{len(found)}/{len(runs)}, after {np.median(found):.0f}{note}" if found else f"0/{len(runs)}{note}"
 
 
-def recording() -> Recorder:
-    import tempfile
-
-    folder = tempfile.mkdtemp(prefix="spice-detectors-")
-    return Recorder(open_store(StoreConfig(url=folder), {}), "run", HealthConfig())
-
-
-def report(name: str, wanted: str, runs: Sequence[Sequence[set[str]]]) -> None:
-    firsts = [next((i for i, alarms in enumerate(run, 1) if wanted in alarms), None) for run in runs]
-    found = [first for first in firsts if first is not None]
-    others = Counter(alarm for run in runs for alarm in set().union(*run) - {wanted})
-    first = f"{np.median(found):.0f}" if found else "-"
-    told = ", ".join(f"{alarm} {count}" for alarm, count in others.most_common())
-    print(f"{name:36} {wanted:18} {len(found)}/{len(runs):<4} {first:>9}   {told}", flush=True)
-
-
-def costs(documents: Sequence[Document]) -> None:
-    """Seconds of the signals of one iteration, at the size of `laptop` and of the paper."""
-    rng = random.Random(0)
-    for name, attempts, remembered in (("laptop", 16, 10_000), ("paper", 1024, 1_000_000)):
-        archive = QuestionArchive()
-        archive.add([varied(rng.choice(documents), "", rng) for _ in range(min(remembered, 20_000))])
-        answers = tuple(health.Answer(bool(i % 2), "x", 20, False, 1.0) for i in range(GROUP))
-        posed = []
-        for _ in range(attempts):
-            document = rng.choice(documents)
-            options = ("x", "y", "z", "w")
-            task = Task("multiple_choice", varied(document, "", rng), "x", options=options)
-            posed.append(health.Attempt(document.text, task, True, 60, False, 1.0, answers))
-        start = time.perf_counter()
-        health.assess(posed, archive)
-        print(f"signals of {attempts} tasks ({name}), {len(archive):,} remembered: {time.perf_counter() - start:.3f} s")
+def _healthy_row(name: str, runs: Sequence[Run]) -> str:
+    raised = Counter(alarm for run in runs for alarms in run for alarm in alarms)
+    bad, total = sum(bool(alarms) for run in runs for alarms in run), sum(map(len, runs))
+    told = ", ".join(f"{alarm} {count}" for alarm, count in raised.most_common()) or "none"
+    return f"| {name} | {total} | {bad} | {told} |"
 
 
 if __name__ == "__main__":

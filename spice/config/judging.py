@@ -34,14 +34,16 @@ class HealthActions(Section):
 class HealthConfig(Section):
     """When a signal of training raises an alarm. What may be released is the gate's business."""
 
-    min_tasks: int = Field(8, ge=1, description="with fewer valid tasks in an iteration, their shares raise no alarm")
+    min_tasks: int = Field(8, ge=1, description="with fewer valid tasks in a window, their shares raise no alarm")
     window: int = Field(5, ge=1, description="iterations that make the start of a run, and its recent past")
     valid_rate: float = Field(0.2, description="alarm below this share of valid attempts")
     valid_rate_drop: float = Field(0.2, description="alarm at a greater fall while the Challenger's entropy rises")
-    entropy_share: float = Field(0.25, description="alarm below this share of the entropy at the start")
+    entropy_share: float = Field(
+        0.1, description="alarm when an output has less than this share of the entropy that it had at the start"
+    )
     zero_variance_share: float = Field(0.8, description="alarm above this share of tasks solved always or never")
     audit_agree: float = Field(
-        0.5, description="alarm below this share of audited tasks whose gold answer is confirmed"
+        0.7, description="alarm below this share of audited tasks whose gold answer is confirmed"
     )
     audit_drop: float = Field(0.2, description="alarm at a greater fall of that share since the start")
     label_accuracy: float = Field(
@@ -53,6 +55,7 @@ class HealthConfig(Section):
     self_bleu: float = Field(0.8, description="alarm above this mean likeness of an iteration's questions")
     dominant_share: float = Field(0.5, description="alarm when one answer or kind of task has a greater share")
     letter_p: float = Field(1e-3, description="alarm when places among the options are uneven beyond chance, at this p")
+    letter_share: float = Field(0.4, description="and one of them has a greater share than this")
     truncated_share: float = Field(0.1, description="alarm above this share of a role's outputs cut off")
     unanswered_share: float = Field(0.5, description="alarm above this share of answers without a box")
     length_factor: float = Field(
@@ -63,7 +66,9 @@ class HealthConfig(Section):
         0.9, description="alarm above this mean share of a question's words in copied runs of three or more"
     )
     compression_factor: float = Field(
-        1.5, description="alarm when questions compress this much better than at the start"
+        1.5,
+        gt=1.0,
+        description="alarm when questions, compressed together, have so many times fewer bytes than at first",
     )
     importance_ess: float = Field(0.8, description="alarm below this effective sample size, as a share of the tokens")
     logprob_gap: float = Field(0.05, description="alarm above this mean difference of engine and learner, in nats")

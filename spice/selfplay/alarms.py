@@ -9,11 +9,15 @@ from typing import NamedTuple
 from scipy import stats
 
 from spice.config import HealthConfig
+from spice.selfplay.health import MIN_EXPECTED
+from spice.selfplay.types import LETTERS
 
 Signals = Mapping[str, float]
-# Audits are few per iteration; their counts are pooled over this many windows before they are judged.
+# Audits and letters are few per iteration; their counts are pooled over this many windows before they are judged.
 _POOLED_WINDOWS = 2
 _MIN_POOLED = 20
+# A share of so many tasks is within 0.15 of the truth; of fewer, earlier iterations are counted too.
+_ENOUGH_TASKS = 40
 
 
 class Alarm(NamedTuple):
@@ -37,8 +41,7 @@ def alarms(signals: Signals, history: Sequence[Signals], limits: HealthConfig | 
     """
     limits = limits or HealthConfig()
     found = [*_rates(signals, limits), *_update(signals, limits), *_labels(signals, history, limits)]
-    if signals.get("tasks", 0.0) >= limits.min_tasks:
-        found += _tasks(signals, limits)
+    found += [*_letters(signals, history, limits), *_tasks(signals, history, limits)]
     if len(history) >= limits.window:
         found += _changes(signals, history, limits)
     return found
@@ -83,7 +86,7 @@ def _update(signals: Signals, limits: HealthConfig) -> list[Alarm]:
 def _labels(signals: Signals, history: Sequence[Signals], limits: HealthConfig) -> list[Alarm]:
     """Gold answers that are wrong, and options that give them away; counts of the recent past together."""
     found = []
-    recent = [*history[-_POOLED_WINDOWS * limits.window + 1 :], signals] if limits.window else [signals]
+    recent = _recent(signals, history, limits)
     right, n = _pooled("oracle", recent)
     if n >= _MIN_POOLED and right / n < limits.label_accuracy:
         limit = f"(limit {limits.label_accuracy:.0%}, n = {n:.0f})"
@@ -107,7 +110,24 @@ def _labels(signals: Signals, history: Sequence[Signals], limits: HealthConfig) 
     return found
 
 
-def _tasks(signals: Signals, limits: HealthConfig) -> list[Alarm]:
+def _letters(signals: Signals, history: Sequence[Signals], limits: HealthConfig) -> list[Alarm]:
+    """One place among the options that is gold, or answered, more often than chance allows; counts as for audits."""
+    found = []
+    recent = _recent(signals, history, limits)
+    for who in ("gold", "answered"):
+        names = [name for letter in LETTERS.lower() if (name := f"{who}_letter_{letter}") in signals]
+        counts = [sum(one.get(name, 0.0) for one in recent) for name in names]
+        if not counts or sum(counts) < MIN_EXPECTED * len(counts):
+            continue
+        p, top = float(stats.chisquare(counts).pvalue), max(counts) / sum(counts)
+        if p < limits.letter_p and top > limits.letter_share:
+            letter = LETTERS[counts.index(max(counts))]
+            text = f"{top:.0%} of the {who} letters are {letter} (limit {limits.letter_share:.0%}, p = {p:.1e})"
+            found.append(Alarm("letters", text))
+    return found
+
+
+def _tasks(signals: Signals, history: Sequence[Signals], limits: HealthConfig) -> list[Alarm]:
     ceilings = (
         (
             "degenerate_groups",
@@ -123,18 +143,15 @@ def _tasks(signals: Signals, limits: HealthConfig) -> list[Alarm]:
         ("repetition", "self_bleu", limits.self_bleu, "is the likeness (BLEU) of the iteration's questions"),
         ("copying", "copied_coverage", limits.copied_coverage, "of the questions' words are copied in runs"),
     )
+    recent = _latest_tasks(signals, history, limits)
     found = [
-        Alarm(name, f"{signals[signal]:.0%} {what} (limit {limit:.0%})")
+        Alarm(name, f"{share:.0%} {what} (limit {limit:.0%})")
         for name, signal, limit, what in ceilings
-        if signals.get(signal, 0.0) > limit
+        if (share := _weighted(signal, recent)) > limit
     ]
-    if (run := signals.get("copied_run_mean", 0.0)) > limits.copied_run:
+    if (run := _weighted("copied_run_mean", recent)) > limits.copied_run:
         text = f"questions copy {run:.1f} words in a row from their document (limit {limits.copied_run})"
         found.append(Alarm("copying", text))
-    for who in ("gold", "answered"):
-        if (p := signals.get(f"{who}_letter_p", 1.0)) < limits.letter_p:
-            text = f"{who} letters are uneven beyond chance (p = {p:.1e}, limit {limits.letter_p})"
-            found.append(Alarm("letters", text))
     return found
 
 
@@ -146,18 +163,43 @@ def _changes(signals: Signals, history: Sequence[Signals], limits: HealthConfig)
         text = f"valid rate fell by {-drop:.2f} while the challenger's entropy rose: it unlearns the form of a task"
         found.append(Alarm("death_spiral", text))
     for role in ("challenger", "reasoner"):
-        entropy = _ratio(f"{role}_entropy", signals, start)
-        if entropy is not None and entropy < limits.entropy_share:
-            text = f"the {role}'s entropy fell to {entropy:.0%} of its start (limit {limits.entropy_share:.0%})"
-            found.append(Alarm("entropy_collapse", text))
-        length = _ratio(f"{role}_tokens", signals, start)
+        entropy, length = (_ratio(f"{role}_{name}", signals, start) for name in ("entropy", "tokens"))
+        # Of the whole output: an output that grows by symbols that are certain has less entropy a token, and no less.
+        left = entropy * length if entropy is not None and length is not None else None
+        if left is not None and left < limits.entropy_share:
+            text = f"the entropy of the {role}'s outputs fell to {left:.0%} of its start"
+            found.append(Alarm("entropy_collapse", f"{text} (limit {limits.entropy_share:.0%})"))
         if length is not None and not 1 / limits.length_factor <= length <= limits.length_factor:
             found.append(Alarm("length", f"the {role}'s outputs are {length:.2f} times as long as at the start"))
-    compression = _ratio("compression_ratio", signals, start)
-    if compression is not None and compression > limits.compression_factor:
-        text = f"questions compress {compression:.2f} times as well as at the start: they grow alike"
+    # Not the ratio: longer questions compress better, too.
+    content = _ratio("compressed_bytes", signals, start)
+    if content is not None and content < 1 / limits.compression_factor:
+        text = f"a question compresses to {content:.0%} of the bytes that it had at the start: they grow alike"
         found.append(Alarm("repetition", text))
     return found
+
+
+def _recent(signals: Signals, history: Sequence[Signals], limits: HealthConfig) -> list[Signals]:
+    """The last iterations, over which counts are added up."""
+    return [*history[-_POOLED_WINDOWS * limits.window + 1 :], signals]
+
+
+def _latest_tasks(signals: Signals, history: Sequence[Signals], limits: HealthConfig) -> list[Signals]:
+    """The latest iterations that have enough tasks together, at most a window; none if they have too few."""
+    chosen: list[Signals] = []
+    tasks = 0.0
+    for one in [signals, *reversed(history[-limits.window :])][: limits.window]:
+        if tasks >= _ENOUGH_TASKS:
+            break
+        chosen.append(one)
+        tasks += one.get("tasks", 0.0)
+    return chosen if signals.get("tasks") and tasks >= limits.min_tasks else []
+
+
+def _weighted(name: str, iterations: Sequence[Signals]) -> float:
+    """Mean of a signal over the tasks of some iterations, 0 if there are none."""
+    found = [(one[name], one["tasks"]) for one in iterations if name in one]
+    return sum(value * tasks for value, tasks in found) / sum(tasks for _, tasks in found) if found else 0.0
 
 
 def _pooled(name: str, iterations: Sequence[Signals]) -> tuple[float, float]:

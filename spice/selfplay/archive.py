@@ -14,6 +14,7 @@ _HASHES = 32
 _BANDS = 8
 _FIRST_SIZE = 4096
 _SHINGLE = 4
+_CHUNK = 2**16  # signatures that are hashed at a time when the archive grows
 _draws = np.random.default_rng(0)
 # Multiply-shift hashing: odd factors, sums modulo 2^64, upper 32 bits.
 _FACTORS = _draws.integers(0, 2**63, _HASHES, dtype=np.uint64) * np.uint64(2) + np.uint64(1)
@@ -82,14 +83,16 @@ class QuestionArchive:
         """Buckets for all that is remembered, twice as many in each band as there is room for questions."""
         self._n_buckets = 2 * len(self._signatures)
         buckets = np.zeros((_BANDS, self._n_buckets), dtype=np.uint32)
-        for place in range(len(self)):
-            buckets[np.arange(_BANDS), self._slots(self._signatures[place])] = place + 1
+        # In the order in which they were added: of several questions in a bucket, numpy keeps the last.
+        for start in range(0, len(self), _CHUNK):
+            slots = self._slots(self._signatures[start : min(start + _CHUNK, len(self))])
+            buckets[np.arange(_BANDS), slots] = np.arange(start + 1, start + 1 + len(slots), dtype=np.uint32)[:, None]
         return buckets
 
-    def _slots(self, signature: NDArray[np.uint32]) -> NDArray[np.uint64]:
-        """The bucket of each band, shape [bands]."""
-        rows = signature.reshape(_BANDS, -1).astype(np.uint64)
-        mixed: NDArray[np.uint64] = (rows * _FACTORS[: rows.shape[1]]).sum(axis=1, dtype=np.uint64) >> np.uint64(32)
+    def _slots(self, signatures: NDArray[np.uint32]) -> NDArray[np.uint64]:
+        """The bucket of each band, of signatures of shape [..., hashes]; shape [..., bands]."""
+        rows = signatures.reshape(*signatures.shape[:-1], _BANDS, -1).astype(np.uint64)
+        mixed: NDArray[np.uint64] = (rows * _FACTORS[: rows.shape[-1]]).sum(axis=-1, dtype=np.uint64) >> np.uint64(32)
         return mixed % np.uint64(self._n_buckets)
 
 

@@ -13,22 +13,24 @@ from collections import Counter
 from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import permutations
+from operator import itemgetter
 from statistics import fmean
 
 from scipy import stats
 
-from spice.selfplay.answers import choose, normalise
+from spice.selfplay.answers import normalise
 from spice.selfplay.archive import QuestionArchive
+from spice.selfplay.leaks import gives_away
 from spice.selfplay.repetition import bleu
-from spice.selfplay.similarity import compression_ratio, distinct_n, extraction, split_words
-from spice.selfplay.types import Task
+from spice.selfplay.similarity import compressed_bytes, compression_ratio, distinct_n, extraction, split_words
+from spice.selfplay.types import LETTERS, Task
 
 Signals = dict[str, float]
 
 # Below this expected count per letter the chi-square distribution is no good approximation.
-_MIN_EXPECTED = 5
+MIN_EXPECTED = 5
 # 16 questions make 240 pairs, which cost a few milliseconds and estimate the mean well enough.
-_SELF_BLEU_SAMPLE = 16
+_SAMPLE = 16
 _SUBJECT = re.compile(r"(?:\s[\"“'‘]?[A-Z0-9][\w.,'’-]*)+")
 
 
@@ -42,6 +44,7 @@ class Answer:
         tokens: length of the response.
         truncated: the response was cut off.
         entropy: mean over its tokens of the policy's entropy, in nats.
+        place: of the option that it names, in the order in which it saw the options; `None` if it names none.
     """
 
     correct: bool
@@ -49,6 +52,7 @@ class Answer:
     tokens: int
     truncated: bool
     entropy: float
+    place: int | None = None
 
 
 @dataclass(frozen=True)
@@ -111,8 +115,10 @@ def assess(attempts: Sequence[Attempt], archive: QuestionArchive) -> Signals:
             "unanswered_share": fmean(answer.extracted is None for answer in answers),
         }
     if posed:
-        signals |= _difficulty(posed) | _diversity([task for _, task in posed], archive) | _copying(posed)
-        signals["leak_share"] = fmean(not attempt.unleaked for attempt, _ in posed)
+        signals |= _difficulty(posed) | _diversity(posed, archive) | _copying(posed)
+        signals["leak_share"] = fmean(
+            not attempt.unleaked or gives_away(task.question, task.answer) for attempt, task in posed
+        )
         signals |= _letters(posed) | _labels(posed)
     archive.add([task.question for _, task in posed])
     return signals
@@ -128,14 +134,15 @@ def _difficulty(posed: Sequence[tuple[Attempt, Task]]) -> Signals:
     return {"all_wrong_share": all_wrong, "all_right_share": all_right, "zero_variance_share": all_wrong + all_right}
 
 
-def _diversity(tasks: Sequence[Task], archive: QuestionArchive) -> Signals:
-    questions = [task.question for task in tasks]
+def _diversity(posed: Sequence[tuple[Attempt, Task]], archive: QuestionArchive) -> Signals:
+    questions = [task.question for _, task in posed]
     return {
         "distinct_2": distinct_n(questions, 2),
         "compression_ratio": compression_ratio(questions),
-        "self_bleu": _self_bleu(questions[:_SELF_BLEU_SAMPLE]),
+        "compressed_bytes": compressed_bytes(questions) / len(questions),
+        "self_bleu": _self_bleu(_spread(posed)),
         "near_duplicate_share": fmean(archive.seen(question) for question in questions),
-        "dominant_answer_share": _dominant_share(normalise(task.answer) for task in tasks),
+        "dominant_answer_share": _dominant_share(normalise(task.answer) for _, task in posed),
         "dominant_question_share": _dominant_share(_pattern(question) for question in questions),
     }
 
@@ -179,10 +186,21 @@ def _self_bleu(questions: Sequence[str]) -> float:
     return fmean(scores) if scores else 0.0
 
 
+def _spread(posed: Sequence[tuple[Attempt, Task]]) -> list[str]:
+    """Questions about as many documents as there are: those about one document are alike without any fault."""
+    asked: Counter[str] = Counter()
+    ranked = []
+    for attempt, task in posed:
+        ranked.append((asked[attempt.document], task.question))
+        asked[attempt.document] += 1
+    return [question for _, question in sorted(ranked, key=itemgetter(0))[:_SAMPLE]]
+
+
 def _letters(posed: Sequence[tuple[Attempt, Task]]) -> Signals:
-    """Chi-square tests of gold and of answered letters against even use, as p-values.
+    """Counts of gold and of answered letters, and chi-square tests against even use, as p-values.
 
     One answer per task is counted, since answers to one task are not independent.
+    Few tasks are not tested; their counts can be added up over iterations.
     """
     chosen = [(attempt, task) for attempt, task in posed if task.options]
     if not chosen:
@@ -190,11 +208,12 @@ def _letters(posed: Sequence[tuple[Attempt, Task]]) -> Signals:
     n_options = Counter(len(task.options) for _, task in chosen).most_common(1)[0][0]
     chosen = [(attempt, task) for attempt, task in chosen if len(task.options) == n_options]
     gold = [task.options.index(task.answer) for _, task in chosen]
-    given = [choose(attempt.answers[0].extracted or "", task.options) for attempt, task in chosen if attempt.answers]
+    given = [attempt.answers[0].place for attempt, _ in chosen if attempt.answers]
     signals: Signals = {}
     for name, letters in (("gold", gold), ("answered", [letter for letter in given if letter is not None])):
-        if len(letters) >= _MIN_EXPECTED * n_options:
-            counts = [letters.count(letter) for letter in range(n_options)]
+        counts = [letters.count(letter) for letter in range(n_options)]
+        signals |= {f"{name}_letter_{LETTERS[i].lower()}": float(count) for i, count in enumerate(counts)}
+        if len(letters) >= MIN_EXPECTED * n_options:
             signals[f"{name}_letter_p"] = float(stats.chisquare(counts).pvalue)
             signals[f"{name}_letter_top_share"] = max(counts) / len(letters)
     return signals

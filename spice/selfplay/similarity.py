@@ -66,17 +66,25 @@ def distinct_n(texts: Sequence[str], n: int) -> float:
 
 
 def compression_ratio(texts: Sequence[str]) -> float:
-    """Bytes of all texts over their bytes compressed together: the more alike the texts, the higher.
+    """Bytes of all texts over their bytes compressed together: the more alike the texts, and the longer, the higher.
 
     It grows with the number of texts; compare it between batches of one size.
     """
-    data = "\n".join(texts).encode()
-    return len(data) / len(zlib.compress(data, 9))
+    return len(_joined(texts)) / compressed_bytes(texts)
+
+
+def compressed_bytes(texts: Sequence[str]) -> int:
+    """Bytes of all texts compressed together, by zlib's best. Texts that are alike, however long, have few each."""
+    return len(zlib.compress(_joined(texts), 9))
 
 
 def split_words(text: str) -> list[str]:
     """Split text into words, case and punctuation aside."""
     return _WORD.findall(fold(text))
+
+
+def _joined(texts: Sequence[str]) -> bytes:
+    return "\n".join(texts).encode()
 
 
 def _common_run(words: Sequence[str], start: int, source: Sequence[str], place: int) -> int:

@@ -20,6 +20,7 @@ from spice.config import HealthConfig
 from spice.errors import TrainingError
 from spice.selfplay import alarms, health
 from spice.selfplay.alarms import Alarm
+from spice.selfplay.answers import choose
 from spice.selfplay.archive import QuestionArchive
 from spice.store.base import ObjectStore
 from spice.training.played import Outcome, Played
@@ -106,8 +107,7 @@ class Recorder:
 
     def write(self, outcome: Outcome, ranks: int = 1) -> dict[str, Any]:
         """Store an iteration's tasks, then its metrics; returns the metrics. `ranks` have played it."""
-        signals = health.assess([_health_attempt(one) for one in outcome.played], self._archive)
-        signals |= _update_signals(outcome)
+        signals = signals_of(outcome, self._archive)
         raised = alarms.alarms(signals, self._history, self._limits)
         found = metrics(outcome, signals, raised, ranks)
         self._history.append(signals)
@@ -136,6 +136,11 @@ class Recorder:
 def tasks_key(run: str, iteration: int) -> str:
     """Where the tasks of an iteration lie."""
     return _key(run, "tasks", iteration, "parquet")
+
+
+def signals_of(outcome: Outcome, archive: QuestionArchive) -> dict[str, float]:
+    """An iteration's health signals, see `spice.selfplay.health`; its questions are entered in the archive."""
+    return health.assess([_health_attempt(one) for one in outcome.played], archive) | _update_signals(outcome)
 
 
 def metrics(outcome: Outcome, signals: dict[str, float], raised: Sequence[Alarm], ranks: int = 1) -> dict[str, Any]:
@@ -218,9 +223,14 @@ def _health_attempt(one: Played) -> health.Attempt:
     answers = (
         tuple(
             health.Answer(
-                verdict.correct, verdict.extracted, len(c.tokens), c.finish == "length", float(c.entropies.mean())
+                verdict.correct,
+                verdict.extracted,
+                len(c.tokens),
+                c.finish == "length",
+                float(c.entropies.mean()),
+                choose(verdict.extracted or "", shown.options) if shown.options else None,
             )
-            for c, verdict in zip(one.answers.completions, one.answers.verdicts, strict=True)
+            for c, verdict, shown in zip(one.answers.completions, one.answers.verdicts, one.answers.shown, strict=True)
         )
         if one.answers
         else ()

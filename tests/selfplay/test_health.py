@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 
 from spice.config import HealthConfig
@@ -10,8 +12,8 @@ DOCUMENT = "Riga is the capital of Latvia. Tallinn is the capital of Estonia."
 OPTIONS = ("Oslo", "Riga", "Berlin", "Minsk")
 
 
-def answer(correct, extracted="Riga", tokens=10, truncated=False, entropy=1.0):
-    return Answer(correct, extracted, tokens, truncated, entropy)
+def answer(correct, extracted="Riga", tokens=10, truncated=False, entropy=1.0, place=None):
+    return Answer(correct, extracted, tokens, truncated, entropy, place)
 
 
 def posed(question="Which city governs the Latvians?", gold="Riga", correct=(True, False), options=(), **fields):
@@ -59,7 +61,7 @@ def test_signals_of_a_small_iteration_by_hand():
         "leak_share": 1 / 3,
     }
     assert {name: signals[name] for name in expected} == pytest.approx(expected)
-    assert set(signals) == {*expected, "compression_ratio", "self_bleu"}
+    assert set(signals) == {*expected, "compression_ratio", "compressed_bytes", "self_bleu"}
 
 
 def test_nothing_is_said_of_what_is_not_there():
@@ -90,7 +92,11 @@ def test_repetition_is_against_earlier_iterations():
 def with_letters(gold, given):
     """One multiple-choice task per letter pair."""
     return [
-        posed(gold=OPTIONS["ABCD".index(g)], options=OPTIONS, answers=(answer(False, a), answer(False, "D")))
+        posed(
+            gold=OPTIONS["ABCD".index(g)],
+            options=OPTIONS,
+            answers=(answer(False, place="ABCD".index(a)), answer(False, place=3)),
+        )
         for g, a in zip(gold, given, strict=True)
     ]
 
@@ -104,6 +110,19 @@ def test_letters_used_evenly_and_unevenly():
     assert signals["gold_letter_top_share"] == 0.25
     assert signals["answered_letter_p"] < 1e-9
     assert signals["answered_letter_top_share"] == 37 / 40
+    assert [signals[f"answered_letter_{letter}"] for letter in "abcd"] == [1, 37, 1, 1]
+
+
+def test_likeness_is_that_of_questions_about_different_documents():
+    def about(document, question):
+        return replace(posed(question), document=document)
+
+    of_one = ["Who built the long iron bridge here?", "Who built the long iron bridge there?"]
+    alike = [about("a", question) for question in of_one] * 8
+    others = [about(f"{n}", f"{n * 7919} {n * 104729} {n * 1299709} {n * 31} {n * 57}") for n in range(16)]
+
+    assert assess([*alike, *others], QuestionArchive())["self_bleu"] < 0.1
+    assert assess(alike, QuestionArchive())["self_bleu"] > 0.5
 
 
 def test_too_few_letters_are_not_tested():
@@ -127,9 +146,9 @@ HEALTHY = {
     "dominant_answer_share": 0.1,
     "dominant_question_share": 0.2,
     "copied_run_mean": 4.0,
-    "gold_letter_p": 0.4,
-    "answered_letter_p": 0.01,
-    "compression_ratio": 2.0,
+    **{f"gold_letter_{letter}": count for letter, count in zip("abcd", (18.0, 14.0, 17.0, 15.0))},
+    **{f"answered_letter_{letter}": count for letter, count in zip("abcd", (13.0, 16.0, 22.0, 13.0))},
+    "compressed_bytes": 30.0,
 }
 
 
@@ -143,8 +162,8 @@ def test_a_healthy_iteration_raises_no_alarm():
     [
         ({"valid_rate": 0.1}, "valid rate 0.10"),
         ({"valid_rate": 0.5, "challenger_entropy": 1.5}, "unlearns"),
-        ({"challenger_entropy": 0.2}, "challenger's entropy"),
-        ({"reasoner_entropy": 0.2}, "reasoner's entropy"),
+        ({"challenger_entropy": 0.05}, "entropy of the challenger's outputs"),
+        ({"reasoner_entropy": 0.05}, "entropy of the reasoner's outputs"),
         ({"challenger_truncated_share": 0.2}, "challenger's outputs are cut off"),
         ({"reasoner_truncated_share": 0.2}, "reasoner's outputs are cut off"),
         ({"unanswered_share": 0.6}, "no box"),
@@ -154,11 +173,11 @@ def test_a_healthy_iteration_raises_no_alarm():
         ({"dominant_answer_share": 0.51}, "the same answer"),
         ({"dominant_question_share": 0.51}, "of one kind"),
         ({"copied_run_mean": 13.0}, "copy 13.0 words"),
-        ({"gold_letter_p": 1e-5}, "gold letters"),
-        ({"answered_letter_p": 1e-5}, "answered letters"),
+        ({"gold_letter_a": 400.0}, "gold letters are A"),
+        ({"answered_letter_c": 400.0}, "answered letters are C"),
         ({"reasoner_tokens": 100.0}, "reasoner's outputs are 5.00 times"),
         ({"challenger_tokens": 12.0}, "challenger's outputs are 0.20 times"),
-        ({"compression_ratio": 4.0}, "compress"),
+        ({"compressed_bytes": 15.0}, "compresses to 50%"),
         ({"self_bleu": 0.9}, "likeness"),
         ({"copied_coverage": 0.95}, "copied in runs"),
         ({"dominant_kind_share": 0.6}, "of one kind"),
@@ -177,14 +196,14 @@ def test_each_failure_raises_its_own_alarm(change, word):
 
 
 def test_alarms_against_the_start_wait_until_the_start_is_over():
-    collapsed = HEALTHY | {"reasoner_entropy": 0.0}
+    collapsed = HEALTHY | {"reasoner_entropy": 0.01}
 
     assert warnings(collapsed, [HEALTHY] * 4) == []
     assert warnings(collapsed, [HEALTHY] * 5) != []
 
 
 def test_the_start_is_the_baseline_however_slow_the_change():
-    slow = [HEALTHY | {"reasoner_entropy": 1.0 / (1 + i)} for i in range(30)]
+    slow = [HEALTHY | {"reasoner_entropy": 1.0 / (1 + i)} for i in range(40)]
 
     assert any("entropy" in warning for warning in warnings(slow[-1], slow[:-1]))
 
@@ -209,9 +228,44 @@ def test_few_audits_are_added_up_over_iterations():
 
 def test_a_falling_audit_is_noticed_above_its_limit():
     good, worse = ({"audit_n": 10.0, "audit_right": right} for right in (9.0, 6.0))
+    lenient = HealthConfig(audit_agree=0.5)
 
     assert warnings(good, [good] * 30) == []
-    assert any("at the start 90%" in warning for warning in warnings(worse, [good] * 20 + [worse] * 9))
+    assert any("at the start 90%" in warning for warning in warnings(worse, [good] * 20 + [worse] * 9, lenient))
+
+
+def test_few_tasks_are_judged_together_with_those_before():
+    """Shares of a dozen tasks go up and down by chance."""
+    dozen = {"tasks": 12.0, "zero_variance_share": 0.5}
+    unlucky = dozen | {"zero_variance_share": 0.9}
+
+    assert warnings(unlucky, [dozen] * 5) == []
+    assert any("always or never" in warning for warning in warnings(unlucky, [dozen, *[unlucky] * 4]))
+
+
+def test_one_place_is_noticed_where_iterations_are_small():
+    """Twelve tasks an iteration are too few to test; those of three are enough."""
+    third = {"tasks": 12.0, "answered_letter_a": 1.0, "answered_letter_b": 1.0, "answered_letter_c": 9.0}
+    third["answered_letter_d"] = 1.0
+
+    assert warnings(third, []) == []
+    assert any("answered letters are C" in warning for warning in warnings(third, [third] * 2))
+
+
+def test_a_slight_habit_is_no_alarm_however_certain():
+    slight = {f"answered_letter_{letter}": count for letter, count in zip("abcd", (300.0, 240.0, 240.0, 244.0))}
+
+    assert warnings(HEALTHY | slight, [HEALTHY | slight] * 9) == []
+
+
+def test_an_output_that_grows_by_certain_symbols_has_lost_no_entropy():
+    grown = HEALTHY | {"reasoner_entropy": 0.05, "reasoner_tokens": 55.0}
+
+    assert warnings(grown, [HEALTHY] * 5) == []
+
+
+def test_longer_questions_compress_better_and_are_no_alarm():
+    assert warnings(HEALTHY | {"compression_ratio": 9.0}, [HEALTHY | {"compression_ratio": 2.0}] * 5) == []
 
 
 def test_a_threshold_is_a_setting():
@@ -224,10 +278,12 @@ def test_every_alarm_has_an_action():
     broken = {
         "tasks": 64.0, "valid_rate": 0.1, "reasoner_truncated_share": 1.0, "unanswered_share": 1.0,
         "zero_variance_share": 1.0, "leak_share": 1.0, "near_duplicate_share": 1.0, "dominant_kind_share": 1.0,
-        "copied_run_mean": 99.0, "gold_letter_p": 0.0, "importance_ess": 0.0, "challenger_update_share": 1.0,
+        "copied_run_mean": 99.0, "gold_letter_a": 64.0, "gold_letter_b": 0.0, "importance_ess": 0.0,
+        "challenger_update_share": 1.0,
         "oracle_n": 20.0, "choices_only_n": 20.0, "choices_only_right": 20.0, "challenger_entropy": 9.0,
     }  # fmt: skip
     raised = {alarm.name for alarm in alarms(broken, [{"valid_rate": 0.9, "challenger_entropy": 1.0}] * 5)}
-    raised |= {alarm.name for alarm in alarms({"reasoner_entropy": 0.1}, [{"reasoner_entropy": 1.0}] * 5)}
+    sure, open_ = ({"reasoner_entropy": entropy, "reasoner_tokens": 9.0} for entropy in (0.01, 1.0))
+    raised |= {alarm.name for alarm in alarms(sure, [open_] * 5)}
 
     assert raised == set(HealthActions.model_fields)
