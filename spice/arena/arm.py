@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import tempfile
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -31,7 +30,6 @@ from spice.training.loop import Progress, Trained
 
 RATES: Mapping[RecipeName, float] = MappingProxyType({})
 """Learning rates that the search found better than the preset's; see `spice.arena.tune`."""
-_FIGURE = re.compile(r"[-+]?\d[\d.,]*(?:e-?\d+)?%?")
 
 
 @dataclass(frozen=True)
@@ -140,7 +138,7 @@ def _examined(opened: ObjectStore, arm: Arm, config: Config, trained: Trained) -
         )
         for iteration, ref in trained.checkpoints
     ]
-    alarms = Counter(_FIGURE.sub("#", warning) for line in lines for warning in line["warnings"])
+    alarms = Counter(alarm for line in lines for alarm in line["alarms"])
     return ArmResult(
         world=arm.world,
         recipe=arm.recipe,
@@ -152,7 +150,7 @@ def _examined(opened: ObjectStore, arm: Arm, config: Config, trained: Trained) -
         readings=tuple(readings),
         labels=tuple(_labels(lines)),
         coevolution=tuple(_coevolution(opened, trained.run)),
-        warnings=dict(sorted(alarms.items())),
+        alarms=dict(sorted(alarms.items())),
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from itertools import combinations
 from statistics import fmean
@@ -54,6 +55,7 @@ class Row(Part):
     coevolution: dict[str, tuple[CoevolutionChange, ...]] = Field(
         description="last against first of both co-evolution curves, with intervals over documents, by seed"
     )
+    alarms: dict[str, float] = Field(description="share of the iterations, over all seeds, that raised each alarm")
     collapsed: dict[str, int] = Field(description="iteration from which a seed was worse than at its start, by seed")
     curve: tuple[CurvePoint, ...]
 
@@ -82,6 +84,9 @@ class Comparison(Part):
     updates: int
     token_budget: float
     second_budget: float
+    tuning: dict[str, dict[str, float]] = Field(
+        {}, description="accuracy on the tuning questions by recipe and learning rate, where rates were searched"
+    )
     method: str = METHOD
     rows: tuple[Row, ...]
     pairs: tuple[Pair, ...]
@@ -149,9 +154,18 @@ def _row(recipe: str, group: Sequence[ArmResult], views: Views) -> Row:
         labels_first=_mean(labels[:tenth]),
         labels_last=_mean(labels[-tenth:]),
         coevolution={str(arm.seed): arm.coevolution for arm in group if arm.coevolution},
+        alarms=_alarms(group),
         collapsed=collapsed,
         curve=tuple(_curve(group)),
     )
+
+
+def _alarms(group: Sequence[ArmResult]) -> dict[str, float]:
+    raised = Counter[str]()
+    for arm in group:
+        raised.update(arm.alarms)
+    iterations = sum(len(arm.labels) for arm in group)
+    return {alarm: count / iterations for alarm, count in raised.most_common()}
 
 
 def _pairs(order: Sequence[str], views: Views) -> list[Pair]:

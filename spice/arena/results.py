@@ -60,7 +60,7 @@ class ArmResult(Part):
     coevolution: tuple[CoevolutionChange, ...] = Field(
         (), description="how each role moved against the other's beginning, where the Challenger learns"
     )
-    warnings: dict[str, int] = Field(description="iterations with an alarm of each kind")
+    alarms: dict[str, int] = Field(description="iterations in which each alarm was raised, by its name")
 
 
 def save(store: ObjectStore, key: str, result: ArmResult) -> None:

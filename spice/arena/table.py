@@ -42,11 +42,15 @@ def markdown(found: Comparison) -> str:
             ),
             "## Co-evolution",
             _coevolution(found.rows),
+            "## Alarms",
+            "Share of the iterations, over all seeds, in which an alarm was raised.",
+            _table(["recipe", "alarms"], [[row.recipe, alarm_words(row)] for row in found.rows]),
             "## Cost",
             _table(
                 ["recipe", "learning rate", "updates", "tokens generated", "seconds"],
                 [_cost(row) for row in found.rows],
             ),
+            *_tuning(found),
             "## Differences at the end",
             _table(["pair", "difference", "p", "p, Holm", "equal tokens", "equal seconds"], pairs)
             if pairs
@@ -80,9 +84,19 @@ def p_value(p: float) -> str:
     return "< 0.001" if p < 0.001 else f"{p:.3f}"
 
 
+def tuning_words(found: Comparison) -> list[list[str]]:
+    """What the search for learning rates found, one line a recipe."""
+    return [[recipe, *(f"{accuracy:.3f}" for accuracy in by_rate.values())] for recipe, by_rate in found.tuning.items()]
+
+
 def collapse_words(row: Row) -> str:
     """Which seeds fell below their start for good, and when; "no" if none did."""
     return ", ".join(f"seed {seed} from {iteration}" for seed, iteration in row.collapsed.items()) or "no"
+
+
+def alarm_words(row: Row) -> str:
+    """Which alarms were raised, and how often; "none" if none was."""
+    return ", ".join(f"{alarm} {share:.0%}" for alarm, share in row.alarms.items()) or "none"
 
 
 def label_words(row: Row) -> str:
@@ -107,6 +121,17 @@ def _coevolution(rows: Sequence[Row]) -> str:
         "Reasoner that learns rises on the first Challenger's tasks; on tasks that get harder the first Reasoner falls."
     )
     return f"{note}\n\n{_table(MOVES, lines)}" if lines else "No Challenger learned."
+
+
+def _tuning(found: Comparison) -> list[str]:
+    if not found.tuning:
+        return []
+    rates = next(iter(found.tuning.values()))
+    return [
+        "## Learning rates",
+        "Accuracy on the tuning questions with each rate, on a seed of its own. The best was taken.",
+        _table(["recipe", *rates], tuning_words(found)),
+    ]
 
 
 def _rate(rate: Rate | None) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from spice.arena.arm import Arm
 from spice.arena.pool import play_all
@@ -33,6 +33,11 @@ def search(
     for (recipe, rate), result in zip(tried, play_all(arms, store, jobs, progress), strict=True):
         found[recipe][rate] = float(result.readings[-1].correct.mean())
     return found
+
+
+def published(found: Mapping[RecipeName, Mapping[float, float]]) -> dict[str, dict[str, float]]:
+    """What was found, with rates as they are written."""
+    return {recipe: {f"{rate:g}": share for rate, share in by_rate.items()} for recipe, by_rate in found.items()}
 
 
 def best(found: dict[float, float]) -> str:

@@ -22,8 +22,7 @@ if TYPE_CHECKING:
     from spice.cli.progress import Progress
     from spice.config import StoreConfig
 
-# Absolute Zero's Challenger writes Python, for which the arena's model has no words.
-ALL: tuple[RecipeName, ...] = tuple(name for name in get_args(RecipeName) if name != "absolute_zero")
+ALL: tuple[RecipeName, ...] = get_args(RecipeName)
 QUICK: tuple[RecipeName, ...] = ("spice", "fixed_challenger", "random_reward")
 
 _LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._-]{0,40}")
@@ -94,9 +93,10 @@ def compare(
     place = load_config("arena", None, None, store).store
     with reporter(as_json) as progress, _continued():
         arms = _arms(chosen, numbers, world, tuple(sets or ()), changed)
+        tuning: dict[str, dict[str, float]] = {}
         if tune:
-            arms = _tuned(arms, world, tuple(sets or ()), place, jobs, progress)
-        found = tabulate(play_all(arms, place, jobs, progress))
+            arms, tuning = _tuned(arms, world, tuple(sets or ()), place, jobs, progress)
+        found = tabulate(play_all(arms, place, jobs, progress)).model_copy(update={"tuning": tuning})
     _publish(found, place, as_json)
 
 
@@ -158,14 +158,15 @@ def _arms(
 
 def _tuned(
     arms: list[Arm], world: str, sets: tuple[str, ...], place: StoreConfig, jobs: int | None, progress: Progress
-) -> list[Arm]:
-    """The same arms, each with the learning rate that the search found for its recipe."""
+) -> tuple[list[Arm], dict[str, dict[str, float]]]:
+    """The same arms, each with the learning rate that the search found for its recipe, and what was found."""
     from dataclasses import replace
 
     from spice.arena import tune
 
     found = tune.search(list(dict.fromkeys(arm.recipe for arm in arms)), world, sets, place, jobs, progress)
-    return [replace(arm, sets=(tune.best(found[arm.recipe]), *arm.sets)) for arm in arms]
+    tuned = [replace(arm, sets=(tune.best(found[arm.recipe]), *arm.sets)) for arm in arms]
+    return tuned, tune.published(found)
 
 
 def _publish(found: Comparison, place: StoreConfig, as_json: bool) -> None:
@@ -193,8 +194,6 @@ def _known(name: str) -> RecipeName:
     for recipe in ALL:
         if name == recipe:
             return recipe
-    if name == "absolute_zero":
-        raise ConfigError("absolute_zero writes Python, which the arena's model cannot; train it on another model")
     raise ConfigError(f"there is no recipe {name!r} in the arena; recipes are {', '.join(ALL)}")
 
 

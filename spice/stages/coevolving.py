@@ -6,19 +6,22 @@ import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from spice.config import Config
+from spice.config import Config, RecipeConfig
 from spice.corpus import dataset
 from spice.errors import NotFoundError
 from spice.selfplay.types import Oracle, Task
 from spice.stages.opening import document
 from spice.stages.opening import engine as open_engine
-from spice.store import artifacts, open_store
+from spice.store import ObjectStore, artifacts, open_store
 
 if TYPE_CHECKING:
     from spice.rollout.base import Engine
+    from spice.selfplay.executor import Executor
     from spice.training.loop import Progress
+    from spice.training.programs import ProgramPoser
 
 
 def coevolve(run: str, config: Config, *, progress: Progress, oracle: Oracle | None = None) -> None:
@@ -39,6 +42,7 @@ def coevolve(run: str, config: Config, *, progress: Progress, oracle: Oracle | N
 
     from spice.evaluation import coevolution
     from spice.selfplay import recipes
+    from spice.selfplay.executor import Executor
     from spice.selfplay.types import NO_DOCUMENT
     from spice.selfplay.verify import Verifier
     from spice.text.spans import SpanIndex
@@ -56,7 +60,8 @@ def coevolve(run: str, config: Config, *, progress: Progress, oracle: Oracle | N
     held_out = [document(segment) for segment in dataset.load(store, corpus, "held_out")]
     chosen = held_out[:: max(1, len(held_out) // config.evaluation.coevolution_documents)]
     chosen = chosen[: config.evaluation.coevolution_documents]
-    if recipes.resolve(config.recipe).source == "nothing":
+    source = recipes.resolve(config.recipe).source
+    if source in ("nothing", "programs"):
         chosen = [NO_DOCUMENT] * len(chosen)
     checkpoints = coevolution.spread(state.checkpoints, config.evaluation.coevolution_checkpoints)
     posing = [(n, str(artifacts.manifest(store, ref).get("challenger", ref))) for n, ref in checkpoints]
@@ -64,7 +69,9 @@ def coevolve(run: str, config: Config, *, progress: Progress, oracle: Oracle | N
     seeds, rng = seed_stream(config.evaluation.seed, 0), np.random.default_rng(config.evaluation.seed)
     total, done = len(checkpoints) ** 2, 0
 
-    with Verifier(timeout_s=config.recipe.verify_seconds) as verifier:
+    executor = Executor(config.recipe.program_seconds, config.recipe.program_bytes)
+    programs = partial(_program_poser, config.recipe, len(chosen), executor, store, run, state.iteration)
+    with Verifier(timeout_s=config.recipe.verify_seconds, executor=executor) as verifier:
         tokenizers: dict[int, Any] = {}
 
         @contextmanager
@@ -77,7 +84,11 @@ def coevolve(run: str, config: Config, *, progress: Progress, oracle: Oracle | N
             return Players(engine, tokenizers[id(engine)], config.recipe, index, verifier)
 
         def pose(engine: Engine) -> dict[str, Task]:
-            attempts = players(engine).challenge(chosen, seeds)
+            attempts = (
+                programs()(players(engine), 0, seeds)
+                if source == "programs"
+                else players(engine).challenge(chosen, seeds)
+            )
             firsts = [next((attempt.task for attempt in made if attempt.task), None) for made in attempts]
             return {f"{i:04d} {chosen[i].id}".rstrip(): task for i, task in enumerate(firsts) if task}
 
@@ -98,3 +109,14 @@ def coevolve(run: str, config: Config, *, progress: Progress, oracle: Oracle | N
     changes = coevolution.changes(cells, config.evaluation.bootstrap_samples, rng)
     found = {"cells": [asdict(cell) for cell in cells], "changes": [asdict(change) for change in changes]}
     store.put(f"runs/{run}/coevolution.json", json.dumps(found, sort_keys=True).encode())
+
+
+def _program_poser(
+    recipe: RecipeConfig, tasks: int, executor: Executor, store: ObjectStore, run: str, iterations: int
+) -> ProgramPoser:
+    """What poses tasks about programs. All checkpoints see the same earlier programs: those of the whole run."""
+    from spice.training.programs import ProgramPoser
+
+    poser = ProgramPoser(recipe.model_copy(update={"batch_documents": tasks}), executor)
+    poser.recall(store, run, iterations)
+    return poser

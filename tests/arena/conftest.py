@@ -43,7 +43,7 @@ def make_arm() -> Callable[..., ArmResult]:
             run=f"arena-ladder-{recipe}-s{seed}",
             readings=tuple(readings),
             labels=labels,
-            warnings={},
+            alarms=other.get("alarms", {}),
         )
 
     return make

@@ -53,7 +53,7 @@ def silent(done: int, total: int, what: str, note: str = "") -> None:
     """Say nothing."""
 
 
-@pytest.mark.parametrize("recipe", ["spice", "strong_challenger", "no_corpus"])
+@pytest.mark.parametrize("recipe", ["spice", "strong_challenger", "no_corpus", "absolute_zero"])
 def test_an_arm_is_played_examined_and_kept(store: StoreConfig, recipe: str) -> None:
     played = arm.play(Arm("ladder", recipe, 0, SETS), store, silent)
     assert [reading.iteration for reading in played.readings] == [0, 1, 2]

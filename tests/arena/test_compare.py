@@ -18,7 +18,7 @@ def found(make_arm: Make) -> Comparison:
     arms = [
         *(make_arm("spice", seed, 0.4, 0.8, tokens=3000) for seed in range(3)),
         *(make_arm("fixed_challenger", seed, 0.4, 0.6) for seed in range(3)),
-        *(make_arm("random_reward", seed, 0.4, 0.2) for seed in range(3)),
+        *(make_arm("random_reward", seed, 0.4, 0.2, alarms={"repetition": 90 + seed}) for seed in range(3)),
     ]
     return tabulate(arms)
 
@@ -66,6 +66,15 @@ def test_markdown_states_budgets_and_costs(found: Comparison) -> None:
     assert "Equal tokens: 4,000 generated" in text
     assert re.search(r"\| spice \| 0\.0002 \| 100 \| 12,000 \| 40 \|", text)
     assert "seed 0 from" in text
+    assert "| spice | none |" in text
+    assert "| random_reward | repetition 91% |" in text
+
+
+def test_a_search_for_learning_rates_is_told(found: Comparison) -> None:
+    assert "Learning rates" not in markdown(found)
+    searched = found.model_copy(update={"tuning": {"spice": {"0.0001": 0.5, "0.0002": 0.75}}})
+    assert "| recipe | 0.0001 | 0.0002 |" in markdown(searched)
+    assert "| spice | 0.500 | 0.750 |" in markdown(searched)
 
 
 def test_the_page_stands_alone(found: Comparison) -> None:

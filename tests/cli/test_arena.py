@@ -11,7 +11,6 @@ from spice.cli import main
     ("args", "said"),
     [
         (["run", "--recipe", "spicy"], "there is no recipe 'spicy' in the arena; recipes are spice,"),
-        (["run", "--recipe", "absolute_zero"], "writes Python"),
         (["compare", "--recipes", "spice,spicy"], "there is no recipe 'spicy'"),
         (["compare", "--seeds", "many"], "give how many, such as 3, or which, such as 7,8,9"),
         (["compare", "--seeds", "3,3"], "no two alike"),
