@@ -34,7 +34,13 @@ def main(folder: Path) -> int:
     with Heart(folder, rank, job.parent) as heart:
         try:
             trained = stages.train(
-                job.corpus, job.config, job.run, resume=job.resume, progress=progress, waiting=heart.waiting
+                job.corpus,
+                job.config,
+                job.run,
+                resume=job.resume,
+                from_iteration=job.from_iteration,
+                progress=progress,
+                waiting=heart.waiting,
             )
         except KeyboardInterrupt:
             Ending(at=time.time(), interrupted=True).write(folder, rank)

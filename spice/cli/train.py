@@ -29,6 +29,15 @@ def train(
     ] = None,
     run: Annotated[str | None, typer.Option("--run", help="Name of the new run; made up if not given.")] = None,
     resume: Annotated[str | None, typer.Option("--resume", metavar="RUN", help="Go on with this run.")] = None,
+    from_iteration: Annotated[
+        int | None,
+        typer.Option(
+            "--from-iteration",
+            min=1,
+            metavar="N",
+            help="With --resume: go back to the state after iteration N, if it was kept, and play on from there.",
+        ),
+    ] = None,
     ranks: Annotated[
         int | None,
         typer.Option("--ranks", min=1, help="Processes that train together, one a GPU; short for training.ranks."),
@@ -49,6 +58,8 @@ def train(
         raise ConfigError("give either a dataset version to train on, or --resume RUN")
     if resume is not None and run is not None:
         raise ConfigError("--run names a new run and --resume goes on with one; give one of them")
+    if resume is None and from_iteration is not None:
+        raise ConfigError("--from-iteration says where a run goes on, so name the run with --resume")
 
     from spice import stages
     from spice.store import artifacts, open_store
@@ -63,7 +74,9 @@ def train(
     if ranks is not None:
         config = config.model_copy(update={"training": config.training.model_copy(update={"ranks": ranks})})
     with progress.reporter(as_json) as report, resumable("train", name, config, opened):
-        trained = stages.train(corpus_ref, config, name, resume=resume is not None, progress=report)
+        trained = stages.train(
+            corpus_ref, config, name, resume=resume is not None, from_iteration=from_iteration, progress=report
+        )
     then = f"spice evaluate {trained.checkpoint} {again(config)}"
     emit(
         {"run": name, "corpus": corpus_ref, "base": trained.base, "checkpoint": trained.checkpoint},

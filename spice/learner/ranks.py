@@ -12,6 +12,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import timedelta
+from types import TracebackType
 from typing import Any, Self
 
 import torch
@@ -72,6 +73,17 @@ class Ranks:
             dist.init_process_group(backend, timeout=_PATIENCE)
         words = dist.new_group(backend="gloo", timeout=_PATIENCE)
         return cls(dist.get_rank(), size, None, words, waiting)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Leave the others for good; this process can join no others afterwards."""
+        # NCCL would wait for a rank that is gone.
+        if dist.is_initialized() and not isinstance(error, LostRankError):
+            dist.destroy_process_group()
 
     @property
     def first(self) -> bool:

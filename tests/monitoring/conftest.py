@@ -7,6 +7,7 @@ import random
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,7 @@ from spice.trust.keyring import Role
 from spice.trust.signing import Signer
 
 WORDS = "river mountain treaty harbour export capital border mineral railway season island currency".split()
+_seeds = count()  # no two groups of answers are the same draws
 PHASES = {"challenge": 4.0, "answer": 2.0, "audit": 1.0, "update": 3.0}
 
 
@@ -103,7 +105,8 @@ def attempt(place: int, turn: Turn, rng: random.Random, valid: bool) -> Played:
 def graded(task: Task, right: Sequence[bool], turn: Turn) -> Answers:
     n = len(right)
     verdicts = [Verdict(correct=one, extracted="x") for one in right]
-    return Answers([(1,)] * n, [completion(turn.tokens, turn.reasoner_entropy)] * n, verdicts, [task] * n)
+    written = [completion(turn.tokens, turn.reasoner_entropy)] * n
+    return Answers([(1,)] * n, written, verdicts, [task] * n, seed=next(_seeds))
 
 
 def completion(tokens: int, entropy: float) -> Completion:

@@ -71,6 +71,33 @@ def test_whoever_resumes_a_run_stops_the_process_that_still_plays_it(store: Obje
     assert saved(store) == 2
 
 
+def test_a_run_can_go_back_to_any_state_that_is_kept(store: ObjectStore) -> None:
+    before = Pointer(store, "r")
+    for iteration in range(1, 6):
+        advance(store, before, iteration, keep_last=1, keep_every=2)
+    back = Pointer(store, "r")
+    back.take_over(2)
+    assert saved(store) == 2
+    with pytest.raises(TrainingError, match="Another process"):
+        advance(store, before, 6)
+    advance(store, back, 3, keep_last=1, keep_every=2)
+    assert saved(store) == 3
+    state = load_state(store, "r")
+    assert state is not None
+    assert [n for n, _ in state.kept] == [2, 3]
+    assert {info.key.rpartition("/")[0] for info in store.list("runs/r/resume/")} == {ref for _, ref in state.kept}
+
+
+def test_a_state_that_is_not_kept_is_refused_and_those_that_are_are_named(store: ObjectStore) -> None:
+    with pytest.raises(TrainingError, match="there are: none"):
+        Pointer(store, "r").take_over(1)
+    for iteration in range(1, 6):
+        advance(store, Pointer(store, "r"), iteration, keep_last=2)
+    with pytest.raises(TrainingError, match="there are: 4, 5"):
+        Pointer(store, "r").take_over(3)
+    assert saved(store) == 5
+
+
 def test_of_two_that_resume_at_once_one_goes_on(store: ObjectStore) -> None:
     advance(store, Pointer(store, "r"), 1)
     first, second = Pointer(store, "r"), Pointer(store, "r")

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import random
 import signal
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +26,8 @@ pytest.importorskip("torch")
 pytestmark = pytest.mark.ranks
 REPO = Path(__file__).parents[2]
 RUN = "r"
+# Of the run that is killed again and again; `make test-kills` passes them on.
+KILLS, SEED = int(os.environ.get("TEST_KILLS", "20")), int(os.environ.get("TEST_SEED", "0"))
 
 
 def settings(store: Path, *sets: str) -> Config:
@@ -123,6 +127,77 @@ def test_all_ranks_know_what_the_frontier_sampler_knew_before_a_kill(tmp_path: P
     assert digests(killed) == digests(whole)
     last = f"runs/{RUN}/tasks/000004.parquet"
     assert (killed / last).read_bytes() == (whole / last).read_bytes()
+
+
+@dataclass
+class Killer:
+    """Sends SIGKILL to a rank at some moment.
+
+    Attributes:
+        victim: the rank.
+        steps: iterations to let pass before; `None` while the ranks start.
+        delay: seconds to let pass after that.
+    """
+
+    victim: int
+    steps: int | None
+    delay: float
+    told: int = 0
+
+    def __enter__(self) -> Killer:
+        self.timer = threading.Timer(self.delay, self.kill)
+        self.over = threading.Event()
+        self.looking = threading.Thread(target=self.look)
+        if self.steps is None:
+            self.looking.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.over.set()
+        if self.steps is None:
+            self.looking.join()
+        self.timer.cancel()
+
+    def progress(self, done: int, total: int, what: str, note: str = "") -> None:
+        if self.told == self.steps:
+            self.timer.start()
+        self.told += 1
+
+    def look(self) -> None:
+        while len(ranks_of(os.getpid())) < 2 and not self.over.wait(0.1):
+            pass
+        self.timer.start()
+
+    def kill(self) -> None:
+        os.kill(ranks_of(os.getpid())[self.victim], signal.SIGKILL)
+
+
+@pytest.mark.timeout(120 * KILLS)
+def test_random_ranks_are_killed_at_random_times_again_and_again(tmp_path: Path) -> None:
+    rng, sets = random.Random(SEED), [f"training.iterations={4 * KILLS}"]
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    whole.mkdir()
+    killed.mkdir()
+    corpus, told = ingested(whole), list[float]()
+    train(whole, corpus, sets=sets, progress=lambda *_, **__: told.append(time.monotonic()))
+    iteration = (told[-1] - told[0]) / (len(told) - 1)
+
+    assert ingested(killed) == corpus
+    for number in range(KILLS):
+        steps = rng.choice([None, 0, 0, 1, 2])
+        within = 8.0 if steps is None else 2 * iteration
+        with Killer(rng.randrange(2), steps, rng.uniform(0.0, within)) as killer:
+            begun = (killed / f"runs/{RUN}/run.json").exists()
+            with pytest.raises(TrainingError) as caught:
+                train(killed, corpus, resume=begun, progress=killer.progress, sets=sets)
+        print(f"{number + 1:2}: {killer}: {str(caught.value).splitlines()[0]}")
+        if steps is not None:
+            assert f"Rank {killer.victim} " in str(caught.value)
+        assert not ranks_of(os.getpid())
+    train(killed, corpus, resume=True, sets=sets)
+    assert digests(killed) == digests(whole)
+    for tasks in sorted((whole / f"runs/{RUN}/tasks").iterdir()):
+        assert (killed / f"runs/{RUN}/tasks" / tasks.name).read_bytes() == tasks.read_bytes()
 
 
 def test_a_rank_that_is_stopped_is_named_within_a_minute(undisturbed: Any, tmp_path: Path) -> None:

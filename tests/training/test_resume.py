@@ -209,6 +209,24 @@ def test_the_kill_switch_stops_training_and_nothing_is_lost(tmp_path, undisturbe
     assert weights(tmp_path) == wanted
 
 
+def test_a_run_goes_back_to_a_state_that_was_kept_and_ends_in_the_same_weights(tmp_path, undisturbed):
+    from spice import stages
+
+    corpus = ingested(tmp_path)
+    config = smoke(tmp_path, "training.keep_every=1")
+    stages.train(corpus, config, RUN, progress=lambda *_: None)
+    assert weights(tmp_path) == undisturbed[1]
+    told = []
+    again = stages.train(
+        corpus, config, RUN, resume=True, from_iteration=1, progress=lambda done, *_: told.append(done)
+    )
+    assert told == [1, 2, 3]
+    assert [n for n, _ in again.checkpoints] == [0, 1, 2, 3]
+    assert weights(tmp_path) == undisturbed[1]
+    with pytest.raises(TrainingError, match="no state after iteration 7"):
+        stages.train(corpus, config, RUN, resume=True, from_iteration=7, progress=lambda *_: None)
+
+
 def test_a_run_is_never_started_twice(tmp_path, undisturbed):
     from spice import stages
 

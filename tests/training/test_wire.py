@@ -51,6 +51,7 @@ answers = st.builds(
     st.lists(completions, max_size=3),
     st.lists(st.builds(Verdict, st.booleans(), st.none() | words), max_size=3),
     st.lists(tasks, max_size=2),
+    st.integers(0, 2**64 - 1),
 )
 PLAYED = list[list[tuple[Attempt, Answers | None]]]
 
