@@ -21,7 +21,7 @@ from pathlib import Path
 
 import mismatch
 import numpy as np
-from scripted import HEALTHY, POISON, Ask, Policy, passages, play, poisoned, varied
+from scripted import HEALTHY, POISON, Ask, Corpus, Policy, passages, play, poisoned, varied
 from workload import machine
 
 from spice.selfplay.types import Document
@@ -158,8 +158,9 @@ def main() -> None:
 
 def scripted_rows(seeds: Sequence[int], iterations: int):
     documents = list(passages())
+    clean, poison = Corpus(documents), Corpus(poisoned(documents))
     for one in FAILURES:
-        corpus = poisoned(documents) if one.policy.answer else documents
+        corpus = poison if one.policy.answer else clean
         late = [play(replace(one.policy, since=LATE), corpus, seed, iterations, one.oracle) for seed in seeds]
         early = [play(one.policy, corpus, seed, iterations, one.oracle) for seed in seeds] if one.early else []
         yield row(one.name, one.alarm, early, late)
@@ -172,8 +173,8 @@ def mismatch_rows(seeds: Sequence[int]):
 
 def quiet(seeds: Sequence[int], iterations: int) -> list[str]:
     """The false alarms of healthy runs."""
-    documents = list(passages())
-    scripted = [play(HEALTHY, documents, 1000 + seed, iterations, oracle=True) for seed in seeds]
+    corpus = Corpus(list(passages()))
+    scripted = [play(HEALTHY, corpus, 1000 + seed, iterations, oracle=True) for seed in seeds]
     learning = [mismatch.play(mismatch.none, 1000 + seed, 12) for seed in seeds]
     return [
         "| healthy runs | iterations | of them with an alarm | alarms |",

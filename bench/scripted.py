@@ -196,7 +196,7 @@ class Still:
 
 
 def passages() -> Iterator[Document]:
-    """The paragraphs of the example corpus."""
+    """The paragraphs of the example corpus, some 1,300."""
     for file in sorted(FACTBOOK.glob("*.md")):
         for number, part in enumerate(file.read_text().split("\n\n")):
             if 200 < len(part) < 700:
@@ -218,9 +218,18 @@ def recording(limits: HealthConfig) -> Iterator[Recorder]:
         yield Recorder(open_store(StoreConfig(url=folder), {}), "run", limits)
 
 
-def play(policy: Policy, documents: Sequence[Document], seed: int, iterations: int, oracle: bool) -> list[set[str]]:
+class Corpus:
+    """Documents with the index of their spans."""
+
+    def __init__(self, documents: Sequence[Document]) -> None:
+        """Index them."""
+        self.documents = documents
+        self.index = SpanIndex((document.id, document.text) for document in documents)
+
+
+def play(policy: Policy, corpus: Corpus, seed: int, iterations: int, oracle: bool) -> list[set[str]]:
     """The alarms of each iteration of a run."""
-    index = SpanIndex((document.id, document.text) for document in documents)
+    documents, index = corpus.documents, corpus.index
     engine = ScriptedEngine(policy, {document.text: document for document in documents}, index, seed)
     recipe = RecipeConfig(
         batch_documents=BATCH, attempts=1, max_attempts=1, group_size=GROUP, formats=("multiple_choice",),

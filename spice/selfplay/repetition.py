@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Sequence
+from functools import lru_cache
 
 import numpy as np
 from scipy.cluster.hierarchy import fcluster, linkage
@@ -51,17 +52,20 @@ def bleu(candidate: Sequence[str], reference: Sequence[str]) -> float:
     """
     if not candidate or not reference:
         return 0.0
-    orders = range(1, min(_ORDER, len(candidate)) + 1)
-    logs = [math.log(_precision(candidate, reference, n)) for n in orders]
+    words, others = tuple(candidate), tuple(reference)
+    orders = range(1, min(_ORDER, len(words)) + 1)
+    logs = [math.log(_precision(words, others, n)) for n in orders]
     brevity = min(0.0, 1.0 - len(reference) / len(candidate))
     return math.exp(brevity + sum(logs) / len(logs))
 
 
-def _precision(candidate: Sequence[str], reference: Sequence[str], n: int) -> float:
+def _precision(candidate: tuple[str, ...], reference: tuple[str, ...], n: int) -> float:
     grams, known = _grams(candidate, n), _grams(reference, n)
-    matched = sum(min(count, known[gram]) for gram, count in grams.items())
+    matched = sum(min(count, known[gram]) for gram, count in grams.items() if gram in known)
     return (matched or _SMOOTHING) / grams.total()
 
 
-def _grams(words: Sequence[str], n: int) -> Counter[tuple[str, ...]]:
+# Every question of a batch is held against every other.
+@lru_cache(maxsize=4096)
+def _grams(words: tuple[str, ...], n: int) -> Counter[tuple[str, ...]]:
     return Counter(tuple(words[i : i + n]) for i in range(len(words) - n + 1))
