@@ -36,7 +36,7 @@ FILES = {
     "exporter/": "base/exporter.yaml",
     "gateway/": "base/gateway.yaml",
     "switch/": "base/switch.yaml",
-    "admission/configmaps.yaml": "base/admission.yaml",
+    "admission/parameters.yaml": "base/admission.yaml",
     "training/networkpolicy.yaml": "base/training.yaml",
     "pipelines/": "pipelines/register.yaml",
     "training/runtime.yaml": "training-runtime.yaml",

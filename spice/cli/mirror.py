@@ -12,15 +12,17 @@ from spice.cli.common import DEFAULT_PRESET, FileOption, PresetOption, SetOption
 
 
 def mirror(
-    config_map: Annotated[str, typer.Option("--config-map", help="The ConfigMap to write.")] = "spice-kill-switch",
+    account: Annotated[
+        str, typer.Option("--account", help="The service account whose annotations to write.")
+    ] = "spice-kill-switch",
     seconds: Annotated[float, typer.Option("--seconds", min=0.1, help="Between two looks at the store.")] = 1.0,
     preset: PresetOption = DEFAULT_PRESET,
     file: FileOption = None,
     sets: SetOption = None,
     store: StoreOption = None,
 ) -> None:
-    """Keep a ConfigMap of this namespace equal to the kill-switch, until stopped."""
-    from spice.kubeflow.configmap import ClusterConfigMap
+    """Keep annotations in this namespace equal to the kill-switch, until stopped."""
+    from spice.kubeflow.annotations import AccountAnnotations
     from spice.kubeflow.mirror import Mirror
     from spice.store import open_store
 
@@ -28,4 +30,4 @@ def mirror(
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopped.set())
     opened = open_store(load_config(preset, file, sets, store).store)
-    Mirror(opened, ClusterConfigMap.open(config_map)).follow(lambda: stopped.wait(seconds))
+    Mirror(opened, AccountAnnotations.open(account)).follow(lambda: stopped.wait(seconds))

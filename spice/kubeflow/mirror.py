@@ -1,4 +1,4 @@
-"""The kill-switch's state in a ConfigMap, where admission policies of Kubernetes can read it.
+"""The kill-switch's state on a board in Kubernetes, where its admission policies can read it.
 
 The store decides; this only tells the API server. What cannot be read counts as engaged, and a mirror that stops says
 so, so that no training starts on the word of a mirror that is not there. One that is killed cannot say anything:
@@ -18,22 +18,22 @@ from spice.promotion.log import ReleaseLog
 from spice.store import ObjectStore
 
 _LOG = logging.getLogger(__name__)
-# Somebody may have changed the ConfigMap; it is written again after so many looks even if nothing happened.
+# Somebody may have changed the board; it is written again after so many looks even if nothing happened.
 _LOOKS_BETWEEN_WRITES = 30
 _MOST_CHARACTERS = 400
 
 
-class ConfigMaps(Protocol):
-    """The one ConfigMap that the mirror writes."""
+class Board(Protocol):
+    """Where the mirror writes."""
 
-    def write(self, data: Mapping[str, str]) -> None:
-        """Set these keys of its data. Raises `ClusterError`."""
+    def write(self, state: Mapping[str, str]) -> None:
+        """Replace what it says: `engaged` (true, false, unknown), `by` and `reason`. Raises `ClusterError`."""
         ...
 
 
 @dataclass
 class Mirror:
-    """Keeps a ConfigMap equal to the switch of a store.
+    """Keeps a board equal to the switch of a store.
 
     Args:
         store: where the switch is.
@@ -41,7 +41,7 @@ class Mirror:
     """
 
     store: ObjectStore
-    target: ConfigMaps
+    target: Board
     _log: ReleaseLog | None = field(default=None, init=False)
     _written: Mapping[str, str] | None = field(default=None, init=False)
     _looks: int = field(default=0, init=False)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import copy
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -76,6 +76,20 @@ def release(helm: Any, values: Manifest, namespace: str) -> Iterator[Any]:
         yield chart
         with contextlib.suppress(helm_python.HelmNotFoundError):
             helm.uninstall(RELEASE)
+
+
+@pytest.fixture(scope="session")
+def tell(api: Any, namespace: str) -> Callable[[str, Mapping[str, str | None]], None]:
+    """Writes what admission policies read of an account; `None` takes a word away."""
+    from kubernetes import client
+
+    core = client.CoreV1Api(api)
+
+    def write(account: str, words: Mapping[str, str | None]) -> None:
+        annotations = {f"spice.platform/{key}": value for key, value in words.items()}
+        core.patch_namespaced_service_account(account, namespace, {"metadata": {"annotations": annotations}})
+
+    return write
 
 
 @pytest.fixture

@@ -40,14 +40,11 @@ def refusal(release: Any, api: Any, namespace: str) -> Callable[[Manifest], str]
 
 
 @pytest.fixture
-def switch(release: Any, api: Any, namespace: str, refusal: Any, eventually: Any) -> Callable[[Manifest | None], None]:
-    """Sets the data of the switch's ConfigMap and waits until the policies know."""
-    from kubernetes import client
-
-    core = client.CoreV1Api(api)
+def switch(release: Any, tell: Any, refusal: Any, eventually: Any) -> Callable[[Manifest | None], None]:
+    """Sets what the switch's board says and waits until the policies know."""
 
     def turn(data: Manifest | None) -> None:
-        core.patch_namespaced_config_map("spice-kill-switch", namespace, {"data": data})
+        tell("spice-kill-switch", {"engaged": None, "reason": None, "by": None} | (data or {}))
         words = "" if data == {"engaged": "false"} else "not known to be released"
         if data and data.get("engaged") == "true":
             words = f"engaged: {data['reason']}"
@@ -163,7 +160,7 @@ def test_engaging_stops_training_through_the_mirror(
     eventually: Callable[[Callable[[], bool], str], None],
     tmp_path: Path,
 ) -> None:
-    from spice.kubeflow.configmap import ClusterConfigMap
+    from spice.kubeflow.annotations import AccountAnnotations
     from spice.kubeflow.mirror import Mirror
     from spice.promotion import switch as switches
     from spice.store import open_store
@@ -171,7 +168,7 @@ def test_engaging_stops_training_through_the_mirror(
 
     store = open_store(StoreConfig(url=str(tmp_path / "store")))
     operator = own_signer(store, "local", tmp_path / "keys", lambda: datetime.now(UTC))
-    mirror = Mirror(store, ClusterConfigMap(as_account("spice-switch"), namespace, "spice-kill-switch"))
+    mirror = Mirror(store, AccountAnnotations(as_account("spice-switch"), namespace, "spice-kill-switch"))
     mirror.look()
     eventually(lambda: refusal(trainjob()) == "", "training is allowed")
     switches.engage(store, operator, "it lies", lambda: datetime.now(UTC))
@@ -262,6 +259,7 @@ def test_images(
     refusal: Callable[[Manifest], str],
     api: Any,
     namespace: str,
+    tell: Any,
     eventually: Callable[[Callable[[], bool], str], None],
 ) -> None:
     from kubernetes import client
@@ -282,12 +280,12 @@ def test_images(
             pod(image="busybox"),
         ):
             assert "image digests" in refusal(each)
-        _no_other_image_later(api, namespace)
+        _no_other_image_later(api, namespace, tell)
     finally:
         core.patch_namespace(namespace, {"metadata": {"labels": {label: None}}})
 
 
-def _no_other_image_later(api: Any, namespace: str) -> None:
+def _no_other_image_later(api: Any, namespace: str, tell: Any) -> None:
     from kubernetes import client
     from kubernetes.client.exceptions import ApiException
 
@@ -299,10 +297,10 @@ def _no_other_image_later(api: Any, namespace: str) -> None:
         debugging = {"spec": {"ephemeralContainers": [{**container("busybox"), "name": "debugger"}]}}
         with pytest.raises(ApiException, match="image digests"):
             core.patch_namespaced_pod_ephemeralcontainers(name, namespace, debugging)
-        core.patch_namespaced_config_map("spice-admission", namespace, {"data": {"imageDigests": ""}})
+        tell("spice-admission", {"image-digests": ""})
         core.patch_namespaced_pod(name, namespace, {"metadata": {"labels": {"a": "b"}}})
     finally:
-        core.patch_namespaced_config_map("spice-admission", namespace, {"data": {"imageDigests": DIGEST}})
+        tell("spice-admission", {"image-digests": DIGEST})
         core.delete_namespaced_pod(name, namespace, grace_period_seconds=0)
 
 
@@ -331,5 +329,5 @@ def _has_controllers(api: Any) -> bool:
 
 def test_pods_that_are_not_restricted_are_refused(refusal: Callable[[Manifest], str]) -> None:
     loose = pod("evaluate")
-    loose["spec"]["containers"][0]["securityContext"] = {"privileged": True}
-    assert "PodSecurity" in refusal(loose)
+    loose["spec"]["containers"][0]["securityContext"] = {"runAsUser": 0}
+    assert "violates PodSecurity" in refusal(loose)

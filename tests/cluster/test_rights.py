@@ -82,8 +82,8 @@ def test_it_is_so_in_deed(release: Any, namespace: str, as_account: Callable[[st
     for account, call in (
         ("spice-train", lambda core: core.list_namespaced_pod(namespace)),
         ("spice-selfplay", lambda core: core.read_namespaced_secret("spice-store-promote", namespace)),
-        ("spice-switch", lambda core: core.patch_namespaced_config_map("spice-admission", namespace, {"data": {}})),
-        ("spice-console", lambda core: core.read_namespaced_config_map("spice-kill-switch", namespace)),
+        ("spice-switch", lambda core: core.patch_namespaced_service_account("spice-admission", namespace, {})),
+        ("spice-console", lambda core: core.read_namespaced_service_account("spice-kill-switch", namespace)),
     ):
         with pytest.raises(ApiException) as refused:
             call(client.CoreV1Api(as_account(account)))

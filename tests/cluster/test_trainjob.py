@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import threading
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -34,14 +33,15 @@ def config(tmp_path: Path) -> Config:
 
 
 @pytest.fixture
-def switch(release: Any, api: Any, namespace: str, config: Config, eventually: Any) -> Iterator[Callable[..., None]]:
-    """Sets the data of the switch's ConfigMap and waits until the policies know."""
-    from kubernetes import client, dynamic
+def switch(
+    release: Any, api: Any, namespace: str, config: Config, tell: Any, eventually: Any
+) -> Iterator[Callable[..., None]]:
+    """Sets what the switch's board says and waits until the policies know."""
+    from kubernetes import dynamic
     from kubernetes.client.exceptions import ApiException
 
     from spice.kubeflow.manifest import manifest
 
-    core = client.CoreV1Api(api)
     jobs = dynamic.DynamicClient(api).resources.get(api_version="trainer.kubeflow.org/v1alpha1", kind="TrainJob")
 
     def allowed() -> bool:
@@ -53,12 +53,11 @@ def switch(release: Any, api: Any, namespace: str, config: Config, eventually: A
         return True
 
     def turn(engaged: str, reason: str = "") -> None:
-        data = {"engaged": engaged, "reason": reason}
-        core.patch_namespaced_config_map("spice-kill-switch", namespace, {"data": data})
-        eventually(lambda: allowed() is (engaged == "false"), f"the switch is {data}")
+        tell("spice-kill-switch", {"engaged": engaged, "reason": reason})
+        eventually(lambda: allowed() is (engaged == "false"), f"the switch says {engaged}")
 
     yield turn
-    core.patch_namespaced_config_map("spice-kill-switch", namespace, {"data": None})
+    tell("spice-kill-switch", {"engaged": None, "reason": None})
 
 
 @pytest.fixture
@@ -73,7 +72,7 @@ def train(config: Config, as_account: Callable[[str], Any], namespace: str) -> C
                 told.append(done)
 
         jobs = Cluster(as_account(account), namespace)
-        launcher = TrainJobs(jobs, sleep=time.sleep, environ={}, say=lambda _: None)
+        launcher = TrainJobs(jobs, environ={}, say=lambda _: None)
         return launcher.train(CORPUS, config, "first", progress=progress)
 
     return trained

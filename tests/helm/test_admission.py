@@ -19,9 +19,16 @@ Review = Callable[..., "str | None"]
 
 MODEL = "Qwen/Qwen3-4B-Base"
 DIGEST = f"sha256:{'1' * 64}"
-RELEASED = {"data": {"engaged": "false"}}
-ENGAGED = {"data": {"engaged": "true", "reason": "it lies"}}
-ALLOWED = {"data": {"models": f"other\n{MODEL}", "imageDigests": f"sha256:{'0' * 64}\n{DIGEST}"}}
+
+
+def board(**told: str) -> dict[str, Any]:
+    """Annotations of a service account."""
+    return {"metadata": {"annotations": {f"spice.platform/{key.replace('_', '-')}": told[key] for key in told}}}
+
+
+RELEASED = board(engaged="false")
+ENGAGED = board(engaged="true", reason="it lies")
+ALLOWED = board(models=f"other\n{MODEL}", image_digests=f"sha256:{'0' * 64}\n{DIGEST}")
 
 
 @pytest.fixture(scope="module")
@@ -80,7 +87,8 @@ def job(of: Manifest) -> Manifest:
 
 
 @pytest.mark.parametrize(
-    "params", [ENGAGED, {}, {"data": {}}, {"data": {"engaged": "unknown"}}, {"data": {"engaged": ""}}]
+    "params",
+    [ENGAGED, {}, {"metadata": {}}, board(), board(engaged="unknown"), board(engaged=""), board(engaged="False")],
 )
 @pytest.mark.parametrize(
     "obj",
@@ -169,7 +177,7 @@ def test_other_models_are_refused(review: Review, settings: Manifest) -> None:
 
 
 def test_no_model_is_allowed_unless_named(review: Review) -> None:
-    assert "allows: none" in str(review("spice-base-models", trainjob(), {"data": {"models": ""}}))
+    assert "allows: none" in str(review("spice-base-models", trainjob(), board(models="")))
     assert "allows: none" in str(review("spice-base-models", trainjob(), {}))
 
 
@@ -224,7 +232,7 @@ def test_a_waiting_trainjob_cannot_be_changed_into_another(review: Review) -> No
     started = copy.deepcopy(waiting)
     started["spec"]["suspend"] = False
     assert review("spice-base-models", started, ALLOWED, waiting) is None
-    assert review("spice-base-models", started, {"data": {"models": "other"}}, waiting) is not None
+    assert review("spice-base-models", started, board(models="other"), waiting) is not None
 
 
 def test_a_trainjob_whose_model_is_not_allowed_any_more_can_be_looked_after(review: Review) -> None:
@@ -233,7 +241,7 @@ def test_a_trainjob_whose_model_is_not_allowed_any_more_can_be_looked_after(revi
     labelled["metadata"]["finalizers"] = []
     suspended["spec"]["suspend"] = True
     for each in (labelled, suspended):
-        assert review("spice-base-models", each, {"data": {"models": "other"}}, running) is None
+        assert review("spice-base-models", each, board(models="other"), running) is None
 
 
 @pytest.mark.parametrize(

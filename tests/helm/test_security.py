@@ -50,7 +50,7 @@ def test_rights_are_what_the_table_says(manifests: list[Manifest]) -> None:
     assert roles == {f"spice-{name}": account["rules"] for name, account in ACCOUNTS.items() if account["rules"]}
     assert not [each for each in manifests if each["kind"] in ("ClusterRole", "ClusterRoleBinding")]
     accounts = {each["metadata"]["name"] for each in manifests if each["kind"] == "ServiceAccount"}
-    assert accounts == {f"spice-{name}" for name in ACCOUNTS}
+    assert accounts == {f"spice-{name}" for name in ACCOUNTS} | {"spice-kill-switch", "spice-admission"}
     for each in manifests:
         if each["kind"] == "RoleBinding":
             (subject,) = each["subjects"]

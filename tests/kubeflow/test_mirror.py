@@ -23,17 +23,17 @@ START = datetime(2026, 1, 1, tzinfo=UTC)
 
 @dataclass
 class Remembered:
-    """A ConfigMap that remembers what was written, and can be out of reach."""
+    """A board that remembers what was written, and can be out of reach."""
 
     states: list[str] = field(default_factory=list)
     reasons: list[str] = field(default_factory=list)
     away: bool = False
 
-    def write(self, data: Mapping[str, str]) -> None:
+    def write(self, state: Mapping[str, str]) -> None:
         if self.away:
             raise ClusterError("The Kubernetes API cannot be reached.")
-        self.states.append(data["engaged"])
-        self.reasons.append(data["reason"])
+        self.states.append(state["engaged"])
+        self.reasons.append(state["reason"])
 
 
 @pytest.fixture
