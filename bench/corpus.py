@@ -1,21 +1,20 @@
-"""Ingest against datatrove on the same documents: speed per core, memory, near duplicates found, and how time grows.
+"""Ingest against its peers on the same documents: speed per core, memory, near copies found, and how time grows.
 
-    make bench-corpus ARGS="--max-mb 100"
+    make bench-corpus ARGS="--max-mb 1000"
 
-Documents are generated from the words of the factbook, with planted near copies whose true similarity is known. Each
-measurement is a process of its own; speed is megabytes of text per second of processor time, children included, so
-that other work on the machine weighs little. datatrove runs in an environment of its own, see the Makefile.
+Each measurement is a process of its own; speed is megabytes of text per second
+of processor time, children included, so that other work on the machine weighs
+little. The peers run in an environment of their own, see the Makefile. The page
+`bench/results/corpus.md` is written by this program alone.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import math
 import os
-import platform
-import random
 import resource
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -23,18 +22,20 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-REPO = Path(__file__).parents[1]
-PEER = REPO / ".venv-bench/bin/python"
+import corpus_report
+from corpus_documents import REPO, generate
+
+PEERS = {"datatrove": ("all", "dedup")}
+"""Programs beside this one that measure a peer, and what each can do."""
+PYTHON = REPO / ".venv-bench/bin/python"
 RESULTS = REPO / "bench/results/corpus.md"
-FILE_BYTES = 4_000_000
-LEVELS = (0.95, 0.9, 0.85, 0.8, 0.75, 0.7)
 FILTERS = ["gopher_repetition", "gopher_quality", "c4", "fineweb"]
 SIZES = (10, 30, 100, 300, 1000)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser()
-    parser.add_argument("--mb", type=float, default=10, help="size of the comparison with datatrove")
+    parser.add_argument("--mb", type=float, default=10, help="size of the comparison with the peers")
     parser.add_argument("--max-mb", type=float, default=100, help="largest size of the measurement of growth")
     parser.add_argument("--measure", help=argparse.SUPPRESS)
     parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
@@ -43,78 +44,31 @@ def main() -> None:
         print(json.dumps(measure(options.measure, options.folder)))
         return
     with tempfile.TemporaryDirectory(prefix="spice-bench-") as place:
-        documents = generate(Path(place) / "documents", options.mb)
-        rows = {}
-        for what in ("all", "dedup"):
-            rows["SPICE", what] = run([sys.executable, __file__], what, Path(place))
-            rows["datatrove", what] = run([str(PEER), str(REPO / "bench/corpus_datatrove.py")], what, Path(place))
-        growth = []
-        for mb in (size for size in SIZES if size <= options.max_mb):
-            folder = Path(place) / f"growth-{mb}"
-            text = generate(folder / "documents", mb)
-            growth.append((text["bytes"], run([sys.executable, __file__], "growth", folder)))
-            print(f"growth: {mb} MB in {growth[-1][1]['seconds']:.1f} s of processor time", flush=True)
-        page = report(documents, rows, growth)
+        documents, rows = compared(Path(place), options.mb)
+        growth = [grown(Path(place) / f"{mb}", mb) for mb in SIZES if mb <= options.max_mb]
+    page = corpus_report.page(documents, rows, growth)
     RESULTS.write_text(page)
     print(page)
 
 
-def generate(folder: Path, mb: float, seed: int = 1) -> dict[str, Any]:
-    """JSONL files with documents and planted near copies; returns bytes of text and the planted pairs by level."""
-    folder.mkdir(parents=True)
-    rng = random.Random(seed)
-    words = [word for path in sorted((REPO / "examples/factbook").glob("*.md")) for word in path.read_text().split()]
-    words = [word for word in words if word.isalpha()]
-    planted: list[tuple[str, str, float]] = []
-    names: list[str] = []
-    size = count = 0
-    out = None
-    while size < mb * 1e6:
-        original = prose(words, rng, rng.randint(200, 1200))
-        texts = [(f"d{count}", original)]
-        if count % 10 == 0:
-            level = LEVELS[count // 10 % len(LEVELS)]
-            copy = changed(original, level, words, rng)
-            texts.append((f"c{count}", copy))
-            planted.append((f"d{count}", f"c{count}", similarity(original, copy)))
-        for name, text in texts:
-            if out is None or out.tell() > FILE_BYTES:
-                out = (folder / f"{len(list(folder.iterdir())):04d}.jsonl").open("w")
-            out.write(json.dumps({"id": name, "text": text, "title": name}) + "\n")
-            size += len(text)
-            names.append(name)
-        count += 1
-    assert out is not None
-    out.close()
-    return {"bytes": size, "names": names, "planted": planted}
+def compared(place: Path, mb: float) -> tuple[Any, dict[tuple[str, str], Any]]:
+    """The documents, and what each program made of them, by its name and what it was asked."""
+    documents = generate(place / "documents", mb)
+    rows = {("SPICE", what): run([sys.executable, __file__], what, place) for what in ("all", "dedup")}
+    for peer, asked in PEERS.items():
+        for what in asked:
+            rows[peer, what] = run([str(PYTHON), str(REPO / f"bench/corpus_{peer}.py")], what, place)
+            print(f"{peer}, {what}: {rows[peer, what]['seconds']:.1f} s of processor time", flush=True)
+    return documents, rows
 
 
-def prose(words: list[str], rng: random.Random, count: int) -> str:
-    sentences = []
-    while count > 0:
-        length = rng.randint(8, 20)
-        sentences.append(" ".join(rng.choices(words, k=length)).capitalize() + ".")
-        count -= length
-    return "\n\n".join(" ".join(sentences[i : i + 5]) for i in range(0, len(sentences), 5))
-
-
-def changed(text: str, level: float, words: list[str], rng: random.Random) -> str:
-    """The text with words replaced at even distances until its 5-grams have about that Jaccard similarity."""
-    tokens = text.split(" ")
-    surviving = 2 * level / (1 + level)
-    replaced = round((1 - surviving) * len(tokens) / 5)
-    offset = rng.random()
-    for number in range(replaced):
-        tokens[int((number + offset) * len(tokens) / replaced)] = rng.choice(words) + "x"
-    return " ".join(tokens)
-
-
-def similarity(a: str, b: str) -> float:
-    """Jaccard similarity of their runs of five words, by the definition."""
-    runs = [
-        {tuple(words[i : i + 5]) for i in range(len(words) - 4)} for words in (a.lower().split(), b.lower().split())
-    ]
-    return len(runs[0] & runs[1]) / len(runs[0] | runs[1])
+def grown(place: Path, mb: float) -> tuple[int, Any]:
+    """Characters of text, and what ingesting them took; nothing stays on the disk."""
+    size = generate(place / "documents", mb).size
+    found = run([sys.executable, __file__], "growth", place)
+    shutil.rmtree(place)
+    print(f"{mb} MB: {found['seconds']:.1f} s of processor time, {found['peak_mb']:.0f} MB at most", flush=True)
+    return size, found
 
 
 def run(command: list[str], what: str, place: Path) -> dict[str, Any]:
@@ -128,15 +82,15 @@ def run(command: list[str], what: str, place: Path) -> dict[str, Any]:
 
 
 def measure(what: str, place: Path) -> dict[str, Any]:
-    """Our side: everything, de-duplication alone, or everything without filters."""
-    kept = set(dedup(place) if what == "dedup" else ingested(place, filtered=what == "all"))
+    """Our side: everything, de-duplication alone, or ingest as it is by default."""
+    kept = sorted(dedup(place) if what == "dedup" else ingested(place, filtered=what == "all"))
     used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
     seconds = sum(one.ru_utime + one.ru_stime for one in used)
-    peak = max(one.ru_maxrss for one in used) / 1024
-    return {"seconds": seconds, "peak_mb": peak, "kept": sorted(kept) if what != "growth" else []}
+    return {"seconds": seconds, "peak_mb": max(one.ru_maxrss for one in used) / 1024, "kept": kept}
 
 
 def ingested(place: Path, filtered: bool) -> Iterator[str]:
+    """Names of the documents that are kept; of growth, where nobody asks for them, none."""
     from spice.config import CorpusConfig, StoreConfig
     from spice.corpus import dataset
     from spice.corpus.ingest import ingest
@@ -145,10 +99,10 @@ def ingested(place: Path, filtered: bool) -> Iterator[str]:
     quality = {"c4": {"terminal_punctuation": False}}
     options = {"filters": FILTERS, "quality": quality} if filtered else {}
     config = CorpusConfig.model_validate({"held_out_share": 0.0, "workers": 1, **options})
-    with tempfile.TemporaryDirectory() as store:
+    with tempfile.TemporaryDirectory(dir=place) as store:
         opened = open_store(StoreConfig(url=store))
         ref = ingest([place / "documents"], "bench", opened, config, "words", count_words).ref
-        if filtered:  # growth is that of ingest alone
+        if filtered:
             yield from {segment.title for segment in dataset.iterate(opened, ref)}
 
 
@@ -157,6 +111,7 @@ def count_words(texts: Any) -> list[int]:
 
 
 def dedup(place: Path) -> Iterator[str]:
+    """Names of the documents that are no near copies."""
     import numpy as np
 
     from spice.config import CorpusConfig
@@ -186,67 +141,6 @@ def dedup(place: Path) -> Iterator[str]:
     for name, original in zip(names, found.of, strict=True):
         if original < 0:
             yield name
-
-
-def report(documents: dict[str, Any], rows: dict[tuple[str, str], Any], growth: list[tuple[int, Any]]) -> str:
-    """The page with all tables."""
-    mb = documents["bytes"] / 1e6
-    lines = [
-        "# Documents: SPICE and datatrove",
-        "",
-        f"`make bench-corpus` on {machine()}. {len(documents['names'])} generated documents, {mb:.1f} MB of text; "
-        "MB/s are per second of processor time, on one core.",
-        "",
-        "| | SPICE MB/s | datatrove MB/s | ratio | SPICE peak MB | datatrove peak MB |",
-        "|---|---|---|---|---|---|",
-    ]
-    titles = {"all": "Gopher, C4 and FineWeb filters, near duplicates, writing", "dedup": "near duplicates alone"}
-    for what, title in titles.items():
-        ours, theirs = rows["SPICE", what], rows["datatrove", what]
-        lines.append(
-            f"| {title} | {mb / ours['seconds']:.2f} | {mb / theirs['seconds']:.2f} | "
-            f"{theirs['seconds'] / ours['seconds']:.1f} | {ours['peak_mb']:.0f} | {theirs['peak_mb']:.0f} |"
-        )
-    lines += [
-        "",
-        "Near copies that were found, by true Jaccard similarity of 5-grams (threshold: 0.8), and precision:",
-        "",
-    ]
-    lines += recall_table(documents, rows)
-    if len(growth) > 1:
-        lines += ["", f"Growth, without filters; time grows with size to the power of {exponent(growth):.3f}:", ""]
-        lines += ["| MB | processor seconds | MB/s | peak MB |", "|---|---|---|---|"]
-        for size, one in growth:
-            seconds = one["seconds"]
-            lines.append(f"| {size / 1e6:.0f} | {seconds:.1f} | {size / 1e6 / seconds:.2f} | {one['peak_mb']:.0f} |")
-    return "\n".join(lines) + "\n"
-
-
-def recall_table(documents: dict[str, Any], rows: dict[tuple[str, str], Any]) -> list[str]:
-    """By level the share of planted pairs of which one was dropped; and the share of planted ones among the dropped."""
-    kept = {who: set(rows[who, "dedup"]["kept"]) for who in ("SPICE", "datatrove")}
-    lines = ["| similarity | pairs | SPICE | datatrove |", "|---|---|---|---|"]
-    for level in LEVELS:
-        pairs = [(a, b) for a, b, found in documents["planted"] if abs(found - level) < 0.025]
-        shares = [sum(not {a, b} <= kept[who] for a, b in pairs) / max(1, len(pairs)) for who in kept]
-        lines.append(f"| {level:.2f} | {len(pairs)} | " + " | ".join(f"{share:.3f}" for share in shares) + " |")
-    copies = {name for a, b, _ in documents["planted"] for name in (a, b)}
-    dropped = [set(documents["names"]) - kept[who] for who in kept]
-    precision = [len(gone & copies) / max(1, len(gone)) for gone in dropped]
-    return [*lines, "| precision | | " + " | ".join(f"{share:.3f}" for share in precision) + " |"]
-
-
-def exponent(growth: list[tuple[int, Any]]) -> float:
-    """Slope of the least-squares line through (log size, log seconds)."""
-    points = [(math.log(size), math.log(one["seconds"])) for size, one in growth]
-    x, y = (sum(axis) / len(points) for axis in zip(*points, strict=True))
-    return sum((a - x) * (b - y) for a, b in points) / sum((a - x) ** 2 for a, _ in points)
-
-
-def machine() -> str:
-    lines = Path("/proc/cpuinfo").read_text().splitlines()
-    name = next((line.split(":")[1].strip() for line in lines if "model name" in line), "")
-    return f"{name or platform.processor()}, {os.cpu_count()} cores, Python {platform.python_version()}"
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from pydantic import TypeAdapter, ValidationError
 
@@ -25,6 +26,10 @@ Split = Literal["train", "held_out"]
 
 SHARD_ROWS = 65536
 SHARD_BYTES = 64 * 2**20
+_GROUP_ROWS = 8192
+# As many rows as the Parquet writer takes at a time: batches of another size would end its pages elsewhere, and the
+# same segments must always give the same bytes.
+_BATCH_ROWS = 1024
 LEFT_OUT = "left_out.jsonl"
 CLUSTERS = "clusters.parquet"
 WITHDRAWN = "withdrawn.json"
@@ -75,15 +80,14 @@ def load(store: ObjectStore, ref: str, split: Split | None = None) -> list[Segme
         IntegrityError: its bytes were changed, or it was not written by `ingest`.
         CorpusError: it has no segment in `split`, or was withdrawn because a document in it was erased.
     """
-    segments = list(iterate(store, ref))
-    chosen = [segment for segment in segments if split is None or segment.split == split]
+    chosen = [segment for segment in iterate(store, ref) if split is None or segment.split == split]
     if not chosen:
         raise CorpusError(f"{ref} has no {split or 'segments'}{' segments' if split else ''}. Ingest more documents.")
     return chosen
 
 
 def iterate(store: ObjectStore, ref: str) -> Iterator[Segment]:
-    """The segments of a version, verified, one shard at a time. Raises as `load` does."""
+    """The segments of a version, verified; no more than one shard is held. Raises as `load` does."""
     ref = artifacts.resolve(store, ref)
     _require_present(store, ref)
     for name in sorted(artifacts.files(store, ref)):
@@ -171,40 +175,63 @@ class ClusterWriter:
 
 
 class ShardWriter:
-    """Writes segments to Parquet files of bounded size in a folder; `files` names them."""
+    """Writes segments to Parquet files of bounded size in a folder; `files` names them.
+
+    Holds at most one group of rows, in the dense form of Arrow.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.files: dict[str, Path] = {}
         self._folder = folder
-        self._rows: list[Segment] = []
-        self._bytes = 0
+        self._file: pq.ParquetWriter | None = None
+        self._pending: list[Segment] = []
+        self._group: list[pa.RecordBatch] = []
+        self._rows = self._bytes = 0
 
     def add(self, segment: Segment) -> None:
         """Append one segment; full shards go to disk."""
-        self._rows.append(segment)
+        self._pending.append(segment)
+        self._rows += 1
         self._bytes += len(segment.text)
-        if len(self._rows) >= SHARD_ROWS or self._bytes >= SHARD_BYTES:
+        if self._rows >= SHARD_ROWS or self._bytes >= SHARD_BYTES:
             self.flush()
+        elif len(self._pending) == _BATCH_ROWS:
+            self._pack()
 
     def flush(self) -> None:
-        """Write what is pending."""
-        if not self._rows:
+        """Complete the shard that is being written."""
+        self._pack()
+        self._write()
+        if self._file is not None:
+            self._file.close()
+        self._file = None
+        self._rows = self._bytes = 0
+
+    def _pack(self) -> None:
+        if self._pending:
+            columns = [[getattr(row, field.name) for row in self._pending] for field in fields(Segment)]
+            self._group.append(pa.record_batch(list(map(pa.array, columns)), schema=SCHEMA))
+            self._pending = []
+        if len(self._group) == _GROUP_ROWS // _BATCH_ROWS:
+            self._write()
+
+    def _write(self) -> None:
+        if not self._group:
             return
-        name = f"segments-{len(self.files):05d}.parquet"
-        path = self._folder / name
-        columns = {field.name: [getattr(row, field.name) for row in self._rows] for field in fields(Segment)}
-        pq.write_table(
-            pa.table(columns, schema=SCHEMA),
-            path,
-            version="2.6",
-            compression="zstd",
-            compression_level=3,
-            use_dictionary=["document_id", "source", "title", "unit", "split"],
-            row_group_size=8192,
-            store_schema=False,
-        )
-        self.files[name] = path
-        self._rows, self._bytes = [], 0
+        if self._file is None:
+            name = f"segments-{len(self.files):05d}.parquet"
+            self.files[name] = self._folder / name
+            self._file = pq.ParquetWriter(
+                self.files[name],
+                SCHEMA,
+                version="2.6",
+                compression="zstd",
+                compression_level=3,
+                use_dictionary=["document_id", "source", "title", "unit", "split"],
+                store_schema=False,
+            )
+        self._file.write_table(pa.Table.from_batches(self._group, SCHEMA), _GROUP_ROWS)
+        self._group = []
 
 
 def is_shard(name: str) -> bool:
@@ -224,13 +251,10 @@ def _read_shard(data: bytes, where: str, segment_id: str | None = None) -> Itera
     """The segments of a shard, or only the one of that id."""
     try:
         # Without threads: Arrow's thread pools sometimes abort the interpreter when it exits soon after.
-        table = pq.ParquetFile(io.BytesIO(data)).read(use_threads=False)
-        if segment_id is not None:
-            ids = table["segment_id"].to_pylist()
-            table = table.slice(ids.index(segment_id), 1) if segment_id in ids else table.slice(0, 0)
-        rows = table.to_pylist()
-        yield from _SEGMENTS.validate_python(rows)
-    except (pa.ArrowException, ValidationError) as error:
+        for batch in pq.ParquetFile(io.BytesIO(data)).iter_batches(_BATCH_ROWS, use_threads=False):
+            found = batch if segment_id is None else batch.filter(pc.equal(batch.column("segment_id"), segment_id))
+            yield from _SEGMENTS.validate_python(found.to_pylist())
+    except (pa.ArrowException, KeyError, ValidationError) as error:
         raise IntegrityError(f"{where} is not a shard of segments that this program wrote: {error}") from error
 
 

@@ -13,6 +13,7 @@ from pydantic import TypeAdapter
 from spice.errors import CorpusError
 
 Ranges = Sequence[tuple[int, int]]
+_ODD = "\ufffd"
 Unit = Literal["byte", "page", "row", "slide", "chapter", "paragraph", "part"]
 
 
@@ -127,9 +128,18 @@ class Whole:
 
 
 def printable(name: str) -> str:
-    """A name that can be stored and shown: what is not UTF-8, or would move a cursor, becomes U+FFFD."""
-    text = os.fsencode(name).decode("utf-8", "replace")
-    return "".join(char if char.isprintable() else "\ufffd" for char in text)
+    """A name that can be stored and shown, another one for each name.
+
+    What is not UTF-8, or would move a cursor, becomes U+FFFD and two hexadecimal digits for each of its bytes; so does
+    U+FFFD itself.
+    """
+    if name.isprintable() and _ODD not in name:
+        return name
+    return "".join(char if char.isprintable() and char != _ODD else _escaped(char) for char in name)
+
+
+def _escaped(char: str) -> str:
+    return "".join(f"{_ODD}{byte:02X}" for byte in os.fsencode(char))
 
 
 _KINDS: dict[str, TypeAdapter[EncodedBytes] | TypeAdapter[Numbered] | TypeAdapter[Whole]] = {

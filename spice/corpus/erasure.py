@@ -12,12 +12,14 @@ import io
 import json
 import tempfile
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence, Set
 from dataclasses import dataclass
+from functools import reduce
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from spice.corpus import dataset
@@ -64,25 +66,17 @@ def find(store: ObjectStore, name: str) -> Target:
         CorpusError: it is nowhere, or the digits fit more than one.
         IntegrityError: a version or pack is damaged, so nobody can tell what it holds.
     """
-    holding = {ref: _documents(store, ref) for ref in versions(store)}
-    by_name = {document for rows in holding.values() for document, source, _ in rows if source == name}
-    digits = len(name) >= _LEAST_DIGITS and not set(name) - set("0123456789abcdef")
-    ids = {document for rows in holding.values() for document, _, _ in rows if document.startswith(name)}
-    ids = by_name or (ids if digits else set()) or ({name} if is_digest(name) else set())
-    if not ids:
-        raise CorpusError(f"{name} is no document of a version in {store.url}. Give its name or its digest.")
-    if len(ids) > 1 and not by_name:
-        raise CorpusError(f"{name} could be any of {', '.join(sorted(ids))}; give more digits.")
-    packed = {ref: _fingerprints(store, ref) for ref in _packs(store)}
-    words = {word for rows in packed.values() for document, word in rows if document in ids}
-    ids |= {document for rows in packed.values() for document, word in rows if word in words}
-    found = [(ref, *row) for ref, rows in holding.items() for row in rows]
+    named = _named(store, name)
+    words = {word for ref in _packs(store) for _, word in _packed(store, ref, "document_id", named)}
+    copies = {ref: set(_packed(store, ref, "words", words)) for ref in _packs(store)}
+    ids = named | {document for rows in copies.values() for document, _ in rows}
+    found = [(ref, *row) for ref in versions(store) for row in _holding(store, ref, ids)]
     return Target(
         documents=tuple(sorted(ids)),
         words=tuple(sorted(words)),
         sources=tuple(sorted({source for _, document, source, _ in found if document in ids})),
         versions=tuple(sorted({ref for ref, document, _, _ in found if document in ids})),
-        packs=tuple(sorted(ref for ref, rows in packed.items() if any(document in ids for document, _ in rows))),
+        packs=tuple(sorted(ref for ref, rows in copies.items() if rows)),
         near_copies=tuple(sorted({source for _, one, source, kept in found if kept in ids and one not in ids})),
     )
 
@@ -128,16 +122,46 @@ def _is_latest(store: ObjectStore, ref: str) -> bool:
         return False
 
 
-def _documents(store: ObjectStore, ref: str) -> list[tuple[str, str, str]]:
-    """(document, its name, the document that it repeats or "") of everything in a version, copies included."""
-    found: set[tuple[str, str, str]] = set()
+def _named(store: ObjectStore, name: str) -> set[str]:
+    """The documents of that name, or the one of that digest or of these first digits of it."""
+    digits = len(name) >= _LEAST_DIGITS and not set(name) - set("0123456789abcdef")
+
+    def fits(batch: pa.RecordBatch) -> pa.Array:
+        called = pc.equal(batch.column("source"), name)
+        return pc.or_(called, pc.starts_with(batch.column("document_id"), name)) if digits else called
+
+    found = {row[:2] for ref in versions(store) for row in _rows(store, ref, fits)}
+    by_name = {document for document, source in found if source == name}
+    ids = by_name or {document for document, _ in found} or ({name} if is_digest(name) else set())
+    if not ids:
+        raise CorpusError(f"{name} is no document of a version in {store.url}. Give its name or its digest.")
+    if len(ids) > 1 and not by_name:
+        raise CorpusError(f"{name} could be any of {', '.join(sorted(ids))}; give more digits.")
+    return ids
+
+
+def _holding(store: ObjectStore, ref: str, ids: Set[str]) -> set[tuple[str, str, str]]:
+    """What a version has of some documents, and of those that repeat them, as `_rows` gives it."""
+    wanted = pa.array(sorted(ids), pa.string())
+
+    def fits(batch: pa.RecordBatch) -> pa.Array:
+        masks = (
+            pc.is_in(batch.column(name), wanted) for name in ("document_id", "kept_id") if name in batch.schema.names
+        )
+        return reduce(pc.or_, masks)
+
+    return set(_rows(store, ref, fits))
+
+
+def _rows(store: ObjectStore, ref: str, fits: Callable[[pa.RecordBatch], pa.Array]) -> Iterator[tuple[str, str, str]]:
+    """(document, its name, the document that it repeats or "") of what fits in a version, segment by segment."""
     for name in artifacts.files(store, ref):
         if not name.endswith(".parquet"):
             continue
         columns = ["document_id", "source", *(["kept_id"] if name == dataset.CLUSTERS else [])]
         for batch in _parquet(store, ref, name).iter_batches(columns=columns, use_threads=False):
-            found |= {(row["document_id"], row["source"], row.get("kept_id", "")) for row in batch.to_pylist()}
-    return sorted(found)
+            for row in batch.filter(fits(batch)).to_pylist():
+                yield row["document_id"], row["source"], row.get("kept_id", "")
 
 
 def _packs(store: ObjectStore) -> list[str]:
@@ -146,14 +170,16 @@ def _packs(store: ObjectStore) -> list[str]:
     ]
 
 
-def _fingerprints(store: ObjectStore, ref: str) -> list[tuple[str, str]]:
-    """(document, digest of its words) of the documents in a pack."""
+def _packed(store: ObjectStore, ref: str, column: str, wanted: Set[str]) -> Iterator[tuple[str, str]]:
+    """(document, digest of its words) of the documents in a pack of which one of the two is wanted."""
+    values = pa.array(sorted(map(bytes.fromhex, wanted)), pa.binary())
     try:
         table = pa.ipc.open_file(pa.BufferReader(artifacts.read(store, ref, DOCUMENTS))).read_all()
-        rows = table.select(["document_id", "words"]).to_pylist()
+        rows = table.select(["document_id", "words"]).filter(pc.is_in(table[column], values)).to_pylist()
     except (pa.ArrowException, OSError, KeyError) as error:
         raise IntegrityError(f"{ref}/{DOCUMENTS} is no table of a pack: {error}") from error
-    return [(row["document_id"].hex(), row["words"].hex()) for row in rows if row["document_id"]]
+    for row in rows:
+        yield row["document_id"].hex(), row["words"].hex()
 
 
 def _successor(store: ObjectStore, ref: str, documents: frozenset[str], sources: frozenset[str]) -> str:
@@ -163,20 +189,22 @@ def _successor(store: ObjectStore, ref: str, documents: frozenset[str], sources:
     with tempfile.TemporaryDirectory(prefix="spice-erase-") as place:
         folder = Path(place)
         shards, clusters = dataset.ShardWriter(folder), dataset.ClusterWriter(folder / dataset.CLUSTERS)
-        seen: set[str] = set()
+        before = ""
         for segment in dataset.iterate(store, ref):
             if segment.document_id not in documents:
                 shards.add(segment)
-                counts[f"documents_{segment.split}"] += segment.document_id not in seen
+                counts[f"documents_{segment.split}"] += segment.document_id != before
                 counts[f"segments_{segment.split}"] += 1
                 counts[f"tokens_{segment.split}"] += segment.tokens
-                seen.add(segment.document_id)
+                before = segment.document_id  # its segments stand together
         shards.flush()
         for cluster in dataset.clusters(store, ref):
             if not {cluster.document_id, cluster.kept_id} & documents:
                 clusters.add(cluster)
         clusters.close()
-        left_out = _left_out_without(store, ref, sources)
+        left_out = folder / dataset.LEFT_OUT
+        with left_out.open("wb") as out:
+            out.writelines(_left_out_without(store, ref, sources))
         files: dict[str, bytes | Path] = {**shards.files, dataset.CLUSTERS: clusters.path, dataset.LEFT_OUT: left_out}
         kept = {key: value for key, value in fields.items() if key != "files"}
         erased = sorted({*fields.get("erased", ()), *documents})
@@ -185,11 +213,11 @@ def _successor(store: ObjectStore, ref: str, documents: frozenset[str], sources:
         )
 
 
-def _left_out_without(store: ObjectStore, ref: str, sources: frozenset[str]) -> bytes:
-    if dataset.LEFT_OUT not in artifacts.files(store, ref):
-        return b""
-    lines = artifacts.read(store, ref, dataset.LEFT_OUT).splitlines(keepends=True)
-    return b"".join(line for line in lines if not _mentions(json.loads(line), sources))
+def _left_out_without(store: ObjectStore, ref: str, sources: frozenset[str]) -> Iterator[bytes]:
+    """The lines of what was left out that do not name a document."""
+    if dataset.LEFT_OUT in artifacts.files(store, ref):
+        lines = io.BytesIO(artifacts.read(store, ref, dataset.LEFT_OUT))
+        yield from (line for line in lines if not _mentions(json.loads(line), sources))
 
 
 def _mentions(item: dict[str, Any], sources: frozenset[str]) -> bool:

@@ -146,7 +146,7 @@ class Gatherer:
     def _refuse(self, ref: str, items: list[SourceItem]) -> None:
         pack = self._packs.get(ref)
         for number, item in enumerate(items):
-            for row in pack.documents[pack.starts[number] : pack.starts[number + 1]]:
+            for _, row in pack.documents(number):
                 if row["stage"] == "read":
                     raise _unreadable(item.name + row["member"], row["reason"], row["detail"])
 

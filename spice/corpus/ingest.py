@@ -210,7 +210,7 @@ def finish(
             "or unreadable). Name a folder or a file with documents."
         )
     outcome = compare(catalogue, packs, job.config, folder / "compare", progress)
-    held_back = across(lambda: kept_texts(catalogue, packs, outcome), job.config, job.admitted)
+    held_back = across(lambda: kept_texts(catalogue, packs, outcome), job.config, job.admitted, folder / "passages")
     outcome = replace(outcome, quarantined=held_back)
     version = folder / "version"
     shutil.rmtree(version, ignore_errors=True)

@@ -6,10 +6,12 @@ of ever less similar documents do not collapse into their first member.
 
 from __future__ import annotations
 
+import io
+import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
-from itertools import pairwise
+from typing import IO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +26,7 @@ _RECALL = 0.995
 _CHUNK = 1 << 20
 _PRIME = 0x9E3779B97F4A7C15  # odd, so it has an inverse modulo 2^64
 _REPRESENTATIVES = 64
+_AT_ONCE = 1 << 16
 _BLOCK = 1024
 
 
@@ -108,54 +111,79 @@ class Repeats:
 def near_duplicates(bands: Iterable[Hashes], count: int, load: Callable[[int], Hashes], threshold: float) -> Repeats:
     """Find the documents to drop, each with the earlier kept document that it repeats.
 
+    Which documents share a band lies in a temporary file, so memory holds some 30 bytes per document, and six for each
+    band that a document shares with another.
+
     Args:
         bands: for each band the hashes of all documents, in order of preference, shape (documents,); one at a time.
         count: documents.
         load: the shingles of document i.
         threshold: Jaccard similarity from which a document is dropped.
+
+    Raises:
+        OSError: the temporary file cannot be written.
     """
     repeats = Repeats(np.full(count, -1, np.int64), np.zeros(count, np.float32))
-    documents, buckets, sizes = _shared_buckets(bands)
-    # Each bucket has room for the kept documents in it; few, which bounds the work on text that thousands share.
-    room = np.minimum(sizes, _REPRESENTATIVES)
-    places = np.concatenate(([0], np.cumsum(room)))
-    filled = np.zeros(len(sizes), np.int64)
-    kept = np.zeros(int(places[-1]), np.int64)
-    edges = np.append(np.flatnonzero(np.diff(documents, prepend=-1)), len(documents)).tolist()
-    for begin, end in pairwise(edges):
-        document, keys = int(documents[begin]), buckets[begin:end]
-        candidates = np.unique(np.concatenate([kept[places[key] : places[key] + filled[key]] for key in keys]))
-        own = load(document) if len(candidates) else None
-        for other in candidates.tolist():
-            if own is not None and (found := similarity(own, load(other))) >= threshold:
-                repeats.of[document], repeats.similarity[document] = other, found
-                break
-        else:
-            free = keys[filled[keys] < room[keys]]
-            kept[places[free] + filled[free]] = document
-            filled[free] += 1
+    with tempfile.TemporaryFile() as file:
+        room = _spill_buckets(bands, count, file)
+        kept, filled = np.zeros(len(room), np.uint32), np.zeros(len(room), np.uint8)
+        for document, buckets in _in_buckets(file, count):
+            ends = (buckets + filled[buckets]).tolist()
+            slots = [kept[begin:end] for begin, end in zip(buckets.tolist(), ends, strict=True)]
+            candidates = np.unique(np.concatenate(slots))
+            own = load(document) if len(candidates) else None
+            for other in candidates.tolist():
+                if own is not None and (found := similarity(own, load(other))) >= threshold:
+                    repeats.of[document], repeats.similarity[document] = other, found
+                    break
+            else:
+                free = buckets[filled[buckets] < room[buckets]]
+                kept[free + filled[free]] = document
+                filled[free] += 1
     return repeats
 
 
-def _shared_buckets(bands: Iterable[Hashes]) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
-    """Buckets with more than one document: (document, bucket) in order of document, and the size of each bucket."""
-    documents, buckets, sizes = [], [], []
-    first = 0
+def _spill_buckets(bands: Iterable[Hashes], count: int, file: IO[bytes]) -> NDArray[np.uint8]:
+    """Write for each band the bucket of each document, -1 where it is alone in it.
+
+    A bucket is named by the first of its slots for kept documents. Few have more than one, and none has many, which
+    bounds the work on text that thousands share. The last document of a bucket needs none: nobody looks after it.
+
+    Returns:
+        At the first slot of each bucket how many it has, shape (slots,).
+    """
+    rooms = [np.zeros(0, np.uint8)]
+    slots = 0
     for column in bands:
         order = np.argsort(column, kind="stable")
         ordered = column[order]
-        starts = np.flatnonzero(np.concatenate(([True], ordered[1:] != ordered[:-1]))) if len(ordered) else order
-        counts = np.diff(np.append(starts, len(ordered)))
-        shared = counts > 1
-        documents.append(order[np.repeat(shared, counts)])
-        sizes.append(counts[shared])
-        buckets.append(first + np.repeat(np.arange(int(shared.sum())), counts[shared]))
-        first += int(shared.sum())
-    if not documents:
-        return (np.zeros(0, np.int64),) * 3
-    found, keys = np.concatenate(documents), np.concatenate(buckets)
-    order = np.argsort(found, kind="stable")
-    return found[order], keys[order], np.concatenate(sizes)
+        starts = np.flatnonzero(np.concatenate(([True], ordered[1:] != ordered[:-1]))) if count else order
+        sizes = np.diff(np.append(starts, count))
+        shared = sizes > 1
+        capacities = np.minimum(sizes[shared] - 1, _REPRESENTATIVES)
+        firsts = np.cumsum(capacities) - capacities
+        buckets = np.full(count, -1, np.int64)
+        buckets[order[np.repeat(shared, sizes)]] = np.repeat(slots + firsts, sizes[shared])
+        file.write(buckets.data)
+        room = np.zeros(int(capacities.sum()), np.uint8)
+        room[firsts] = capacities
+        rooms.append(room)
+        slots += len(room)
+    return np.concatenate(rooms)
+
+
+def _in_buckets(file: IO[bytes], count: int) -> Iterator[tuple[int, NDArray[np.int64]]]:
+    """Each document that shares a bucket, in order, with all its shared buckets."""
+    bands = file.seek(0, io.SEEK_END) // (8 * count) if count else 0
+    for begin in range(0, count, _AT_ONCE):
+        size = min(_AT_ONCE, count - begin)
+        block = np.empty((bands, size), np.int64)
+        for band in range(bands):
+            file.seek(8 * (band * count + begin))
+            block[band] = np.frombuffer(file.read(8 * size), np.int64)
+        inside = block >= 0
+        for place in np.flatnonzero(inside.any(axis=0)).tolist():
+            yield begin + place, block[inside[:, place], place]
 
 
 def _chunks(data: bytes) -> Iterator[bytes]:

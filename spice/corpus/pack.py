@@ -8,16 +8,16 @@ change is never read again. Names are not part of it: a file may move.
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
-from functools import cached_property, lru_cache
-from itertools import accumulate
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from spice.errors import IntegrityError
 
@@ -25,7 +25,10 @@ FILES, DOCUMENTS, SEGMENTS = "files.arrow", "documents.arrow", "segments.arrow"
 NAMES = (FILES, DOCUMENTS, SEGMENTS)
 
 _BATCH_ROWS = 1024
-_BATCH_CHARS = 1 << 20
+# Small, since a document whose like is looked at costs the reading of a batch.
+_BATCH_CHARS = 1 << 18
+# A narrow column of each table, read where only its length matters.
+_COUNTED = {FILES: "documents", DOCUMENTS: "segments", SEGMENTS: "tokens"}
 
 
 @dataclass(frozen=True)
@@ -149,86 +152,100 @@ class _TableWriter:
         self._rows, self._size = [], 0
 
 
+Rows = list[dict[str, Any]]
+ReadRows = Callable[[Path, int], Rows]
+"""All rows of one batch of a table, given the table's file and the number of the batch."""
+
+
+def read_rows(path: Path, number: int) -> Rows:
+    """The rows of one batch of a table, as plain values. Raises `IntegrityError` if it is no table of a pack."""
+    with _explained(path), pa.OSFile(str(path), "rb") as file:
+        return list(pa.ipc.open_file(file).get_batch(number).to_pylist())
+
+
 class Pack:
-    """A pack in a folder, read piece by piece.
+    """A pack in a folder, read batch by batch; by itself it holds eight bytes per row.
 
     Args:
         folder: holds its three tables.
+        read: `read_rows`, or the same with a memory, which several packs may share.
 
     Raises:
         IntegrityError: a file in it is no table of a pack.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-
-    @cached_property
-    def documents(self) -> list[dict[str, Any]]:
-        """All rows of `documents`, as plain values."""
-        return [row for batch in self._batches(DOCUMENTS) for row in batch.to_pylist()]
-
-    @cached_property
-    def starts(self) -> list[int]:
-        """For each file the index of its first document, and at the end the number of documents."""
-        return [0, *accumulate(row["documents"] for row in self.files())]
+    def __init__(self, folder: Path, read: ReadRows = read_rows) -> None:
+        self._documents = _Table(folder / DOCUMENTS, read)
+        self._segments = _Table(folder / SEGMENTS, read)
+        self._files = _Table(folder / FILES, read)
 
     def files(self) -> Iterator[dict[str, Any]]:
         """All rows of `files`, as plain values."""
-        for batch in self._batches(FILES):
-            yield from batch.to_pylist()
+        return self._files.rows(0, len(self._files))
 
-    def segments(self, document: int) -> list[dict[str, Any]]:
-        """The segments of a document, in order. Neighbours cost one reading."""
-        first, last = self._segment_starts[document], self._segment_starts[document + 1]
-        found: list[dict[str, Any]] = []
-        number = bisect_right(self._batch_starts, first) - 1
+    def documents(self, file: int) -> Iterator[tuple[int, dict[str, Any]]]:
+        """The rows of `documents` that a file has, as plain values, each with its number in the pack."""
+        first, last = self._first_documents[file : file + 2].tolist()
+        return enumerate(self._documents.rows(first, last), first)
+
+    def segments(self, document: int) -> Rows:
+        """The segments of a document, in order."""
+        first, last = self._first_segments[document : document + 2].tolist()
+        return list(self._segments.rows(first, last))
+
+    @cached_property
+    def _first_documents(self) -> NDArray[np.int64]:
+        return _sums(self._files.column("documents"))
+
+    @cached_property
+    def _first_segments(self) -> NDArray[np.int64]:
+        return _sums(self._documents.column("segments"))
+
+
+class _Table:
+    """One table of a pack."""
+
+    def __init__(self, path: Path, read: ReadRows) -> None:
+        self._path, self._read = path, read
+
+    def __len__(self) -> int:
+        return int(self._starts[-1])
+
+    def rows(self, first: int, last: int) -> Iterator[dict[str, Any]]:
+        """The rows from `first` to before `last`."""
+        number = int(np.searchsorted(self._starts, first, "right")) - 1
         while first < last:
-            begin, end = self._batch_starts[number], self._batch_starts[number + 1]
-            found += self._segment_batch(number)[first - begin : min(last, end) - begin]
+            begin, end = self._starts[number : number + 2].tolist()
+            yield from self._read(self._path, number)[first - begin : min(last, end) - begin]
             first, number = min(last, end), number + 1
-        return found
+
+    def column(self, name: str) -> NDArray[np.int64]:
+        """One column of integers, shape (rows,)."""
+        found = [batch.column(0).to_numpy() for batch in self._batches(name)]
+        return np.concatenate(found) if found else np.zeros(0, np.int64)
 
     @cached_property
-    def _segment_starts(self) -> list[int]:
-        counts = (count for batch in self._batches(DOCUMENTS, ["segments"]) for count in batch["segments"].to_pylist())
-        return [0, *accumulate(counts)]
+    def _starts(self) -> NDArray[np.int64]:
+        """The first row of each batch, and at the end the number of rows."""
+        return _sums(np.array([len(batch) for batch in self._batches(_COUNTED[self._path.name])], np.int64))
 
-    @cached_property
-    def _batch_starts(self) -> list[int]:
-        return [0, *accumulate(len(batch) for batch in self._batches(SEGMENTS, ["tokens"]))]
-
-    @cached_property
-    def _segment_batch(self) -> Callable[[int], list[dict[str, Any]]]:
-        reader = self._open(SEGMENTS)
-
-        @lru_cache(maxsize=2)
-        def read(number: int) -> list[dict[str, Any]]:
-            with self._explained(SEGMENTS):
-                return list(reader.get_batch(number).to_pylist())
-
-        return read
-
-    def _batches(self, name: str, columns: list[str] | None = None) -> Iterator[pa.RecordBatch]:
-        reader = self._open(name, columns)
-        for number in range(reader.num_record_batches):
-            with self._explained(name):
+    def _batches(self, column: str) -> Iterator[pa.RecordBatch]:
+        """All batches with one column only."""
+        with _explained(self._path), pa.OSFile(str(self._path), "rb") as file:
+            wanted = [pa.ipc.open_file(file).schema.get_field_index(column)]
+            reader = pa.ipc.open_file(file, options=pa.ipc.IpcReadOptions(included_fields=wanted, use_threads=False))
+            for number in range(reader.num_record_batches):
                 yield reader.get_batch(number)
 
-    def _open(self, name: str, columns: list[str] | None = None) -> pa.ipc.RecordBatchFileReader:
-        path = self._folder / name
-        with self._explained(name):
-            file = pa.OSFile(str(path), "rb")
-            if columns is None:
-                return pa.ipc.open_file(file)
-            schema = pa.ipc.open_file(file).schema
-            wanted = [schema.get_field_index(column) for column in columns]
-            return pa.ipc.open_file(file, options=pa.ipc.IpcReadOptions(included_fields=wanted, use_threads=False))
 
-    @contextmanager
-    def _explained(self, name: str) -> Iterator[None]:
-        try:
-            yield
-        except (pa.ArrowException, OSError) as error:
-            raise IntegrityError(
-                f"{self._folder / name} is no table of a pack: {error}. Remove it and ingest again."
-            ) from error
+def _sums(counts: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Where each run begins, and the end of the last, shape (runs + 1,)."""
+    return np.concatenate((np.zeros(1, np.int64), np.cumsum(counts, dtype=np.int64)))
+
+
+@contextmanager
+def _explained(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except (pa.ArrowException, OSError) as error:
+        raise IntegrityError(f"{path} is no table of a pack: {error}. Remove it and ingest again.") from error

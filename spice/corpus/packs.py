@@ -6,11 +6,12 @@ import hashlib
 import os
 import shutil
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from pathlib import Path
 
 from spice.config import CorpusConfig
 from spice.corpus.near_duplicates import bands_of
-from spice.corpus.pack import NAMES, Pack
+from spice.corpus.pack import NAMES, Pack, read_rows
 from spice.errors import ConflictError
 from spice.store import artifacts
 from spice.store.base import ObjectStore
@@ -32,7 +33,8 @@ _CHOOSING = {
     "sources",
     "workers",
 }
-_OPEN = 16
+# Batches of rows that are held, of at most 256 kB of text or 1024 documents each.
+_BATCHES = 16
 
 
 def fingerprint(config: CorpusConfig, tokenizer: str, tokenizer_sha256: str) -> str:
@@ -63,6 +65,7 @@ class Packs:
         self._made_with = made_with
         self._used_key = f"{KIND}/{name}/used.json"
         self._open: dict[str, Pack] = {}
+        self._read_rows = lru_cache(_BATCHES)(read_rows)
         folder.mkdir(parents=True, exist_ok=True)
 
     def refs(self) -> Iterator[str]:
@@ -89,11 +92,9 @@ class Packs:
         return ref
 
     def get(self, ref: str) -> Pack:
-        """A pack, verified when it is fetched. Few are open at a time."""
+        """A pack, verified when it is first asked for; of its rows only the last batches are held."""
         if ref not in self._open:
-            while len(self._open) >= _OPEN:
-                self._open.pop(next(iter(self._open)))
-            self._open[ref] = Pack(artifacts.download(self._store, ref, self._local(ref)))
+            self._open[ref] = Pack(artifacts.download(self._store, ref, self._local(ref)), self._read_rows)
         return self._open[ref]
 
     def note_used(self, refs: Sequence[str]) -> None:

@@ -11,9 +11,8 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,31 +27,28 @@ _MIN_SPREAD = 0.05  # nats; corpora of one hand vary less, and not every word of
 _WORD = re.compile(r"\w+")
 
 
-@dataclass
-class RepeatedPassages:
-    """Counts in how many documents each passage of 24 words stands.
+def passage_hashes(text: str) -> NDArray[np.uint64]:
+    """Sorted unique hashes of the passages of a text.
 
     Boundaries of passages are set by the words themselves, so the same passage is found whatever stands before it.
+    """
+    return np.unique(np.array([key for key, _ in _passages(text)], np.uint64))
+
+
+def repeated_passage(text: str, holders: Mapping[int, int]) -> tuple[str, str] | None:
+    """Why a document must be quarantined, with the passage, or `None`.
+
     Documents of one author repeat phrases and footers; a passage counts only where the rest of the document is
     another one, which holds after exact and near duplicates are gone.
 
     Args:
-        documents: from how many documents on a passage is a payload.
+        text: of the document.
+        holders: how many documents have a passage, by its hash, for passages that enough have to be a payload.
     """
-
-    documents: int
-    _holders: Counter[bytes] = field(default_factory=Counter)
-
-    def add(self, text: str) -> None:
-        """Take in one document."""
-        self._holders.update({key for key, _ in _passages(text)})
-
-    def find(self, text: str) -> tuple[str, str] | None:
-        """Why a document must be quarantined, with the passage, once all have been taken in."""
-        for key, passage in _passages(text):
-            if (count := self._holders[key]) >= self.documents:
-                return f"holds a passage that stands in {count} documents", passage
-        return None
+    for key, passage in _passages(text):
+        if key in holders:
+            return f"holds a passage that stands in {holders[key]} documents", passage
+    return None
 
 
 @dataclass(frozen=True)
@@ -78,37 +74,46 @@ class Profile:
         return float(self.counts_B.sum())
 
 
-def outliers(profiles: Mapping[str, Profile], threshold: float) -> dict[str, float]:
-    """Sources whose trigrams the rest of the corpus predicts much worse than those of other sources.
+def outliers(profiles: Callable[[], Iterator[Profile]], threshold: float) -> dict[int, float]:
+    """Documents whose trigrams the rest of the corpus predicts much worse than those of other documents.
 
-    For each source, the cross-entropy of its trigrams under all *other* sources, in nats; a robust z-score of that
-    (median and median absolute deviation) above the threshold is an outlier. Each source has the same weight, so that
-    one large source does not define what is usual.
+    For each document, the cross-entropy of its trigrams under all *other* documents, in nats; a robust z-score of that
+    (median and median absolute deviation) above the threshold is an outlier. Each document has the same weight, so that
+    a large one does not define what is usual. Memory holds one number per document.
 
     Args:
-        profiles: by source; those of under 200 trigrams are not judged.
+        profiles: of all documents, the same each time it is called; those of under 200 trigrams are not judged.
         threshold: of the z-score.
 
     Returns:
-        z-score of each outlier; none where there are fewer than 20 sources to judge by.
+        z-score of each outlier by its index; none where there are fewer than 20 documents to judge by.
     """
-    names = [name for name, profile in profiles.items() if profile.size >= _MIN_CHARS]
-    if len(names) < MIN_DOCUMENTS:
+    total_B = np.zeros(_BUCKETS)
+    count = 0
+    for _, share_B in _shares(profiles()):
+        total_B += share_B
+        count += 1
+    if count < MIN_DOCUMENTS:
         return {}
-    shares_NB = np.stack([profiles[name].counts_B / profiles[name].size for name in names])
-    total_B = shares_NB.sum(axis=0)
-    entropies_N = np.empty(len(names))
-    for number, share_B in enumerate(shares_NB):
-        others_B = (total_B - share_B) / (len(names) - 1)
+    places_N, entropies_N = np.empty(count, np.int64), np.empty(count)
+    for number, (place, share_B) in enumerate(_shares(profiles())):
+        others_B = (total_B - share_B) / (count - 1)
         smoothed_B = 0.99 * others_B + 0.01 / _BUCKETS
-        entropies_N[number] = -(share_B * np.log(smoothed_B)).sum()
+        places_N[number], entropies_N[number] = place, -(share_B * np.log(smoothed_B)).sum()
     centre = float(np.median(entropies_N))
     spread = max(_MIN_SPREAD, _SCALE * float(np.median(np.abs(entropies_N - centre))))
     scores_N = (entropies_N - centre) / spread
-    return {name: float(score) for name, score in zip(names, scores_N, strict=True) if score > threshold}
+    return {int(places_N[number]): float(scores_N[number]) for number in np.flatnonzero(scores_N > threshold)}
 
 
-def _passages(text: str) -> Iterator[tuple[bytes, str]]:
+def _shares(profiles: Iterator[Profile]) -> Iterator[tuple[int, NDArray[np.float64]]]:
+    """Index and share of each trigram, for documents with enough to be judged."""
+    for index, profile in enumerate(profiles):
+        if profile.size >= _MIN_CHARS:
+            yield index, profile.counts_B / profile.size
+
+
+def _passages(text: str) -> Iterator[tuple[int, str]]:
     """Passages of a text with keys that are equal where the words are, each begun at a word that says so."""
     words = list(_WORD.finditer(text))
     folded = [word[0].casefold() for word in words]
@@ -116,8 +121,8 @@ def _passages(text: str) -> Iterator[tuple[bytes, str]]:
         if not _begins(folded[place : place + 2]):
             continue
         run = " ".join(folded[place : place + PASSAGE_WORDS])
-        key = hashlib.blake2b(run.encode("utf-8", "replace"), digest_size=12).digest()
-        yield key, text[words[place].start() : words[place + PASSAGE_WORDS - 1].end()]
+        key = hashlib.blake2b(run.encode("utf-8", "replace"), digest_size=8).digest()
+        yield int.from_bytes(key), text[words[place].start() : words[place + PASSAGE_WORDS - 1].end()]
 
 
 def _begins(pair: Iterable[str]) -> bool:

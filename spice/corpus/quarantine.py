@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
 from dataclasses import dataclass
@@ -46,7 +47,7 @@ def held_back(store: ObjectStore, ref: str) -> list[Quarantined]:
     ref = artifacts.resolve(store, ref)
     found = []
     try:
-        for line in artifacts.read(store, ref, LEFT_OUT).decode().splitlines():
+        for line in io.BytesIO(artifacts.read(store, ref, LEFT_OUT)):
             row = json.loads(line)
             if row["stage"] == SCREEN and (told := _DETAIL.fullmatch(row["detail"])):
                 found.append(Quarantined(row["source"], told[1], row["reason"], told[2]))

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Set
 from functools import lru_cache
+from pathlib import Path
 
 from spice.config import CorpusConfig
-from spice.corpus.payloads import Profile, RepeatedPassages, outliers
+from spice.corpus.frequent import frequent
+from spice.corpus.payloads import Profile, outliers, passage_hashes, repeated_passage
 from spice.corpus.personal import PersonalData
 from spice.corpus.screen import injection
 
@@ -37,26 +39,30 @@ def quarantine(raw: str, cleaned: str, config: CorpusConfig) -> tuple[str, str] 
     return None
 
 
-def across(texts: Texts, config: CorpusConfig, admitted: Set[bytes]) -> dict[int, tuple[str, str]]:
+def across(texts: Texts, config: CorpusConfig, admitted: Set[bytes], folder: Path) -> dict[int, tuple[str, str]]:
     """Which documents must be quarantined on account of the others: by index, why, and the passage.
 
     Args:
         texts: all documents.
         config: thresholds; screens that are off cost nothing.
         admitted: digests of documents to which no screen applies.
+        folder: for the passages of all documents; is made, and empty afterwards.
     """
     found: dict[int, tuple[str, str]] = {}
     if config.screen_repeated:
-        repeated = RepeatedPassages(config.screen_repeated)
-        for _, _, text in texts():
-            repeated.add(text)
-        for index, document, text in texts():
-            if document not in admitted and (problem := repeated.find(text)):
+        hashes = (passage_hashes(text) for _, _, text in texts())
+        passages, counts = frequent(hashes, config.screen_repeated, folder)
+        holders = dict(zip(passages.tolist(), counts.tolist(), strict=True))
+        for index, _, text in texts():
+            if problem := repeated_passage(text, holders):
                 found[index] = problem
     if config.screen_outliers:
-        profiles = {str(index): Profile.of(text) for index, _, text in texts()}
-        for name, score in outliers(profiles, config.screen_outliers).items():
-            found.setdefault(int(name), ("is unlike the other documents", f"{score:.1f} deviations from the usual"))
+        scores = outliers(lambda: (Profile.of(text) for _, _, text in texts()), config.screen_outliers)
+        for number, (index, _, _) in enumerate(texts() if scores else ()):
+            if number in scores:
+                why = "is unlike the other documents", f"{scores[number]:.1f} deviations from the usual"
+                found.setdefault(index, why)
+    if found and admitted:
         for index, document, _ in texts():
             if document in admitted:
                 found.pop(index, None)

@@ -23,7 +23,6 @@ from spice.corpus.source import LeftOut, Source, SourceItem
 from spice.corpus.workplace import workplace
 from spice.errors import CorpusError, IntegrityError
 from spice.store import artifacts
-from spice.store.base import ObjectStore
 from spice.store.canonical import JSON
 
 KIND = "shards"
@@ -114,9 +113,10 @@ def merge(job: Job, shards: Sequence[str], progress: Progress) -> IngestReport:
         packs = Packs(job.store, job.name, job.made_with, folder / "packs")
         with Catalogue(folder / "catalogue.sqlite") as catalogue:
             for ref in shards:
-                for name, start, pack, file in _lines(job.store, ref, FILES, _FILE):
+                lists = artifacts.download(job.store, ref, folder / ref.rpartition("/")[2])
+                for name, start, pack, file in _lines(lists / FILES, ref, _FILE):
                     catalogue.add_file(SourceItem(name, name, None, None, start=start), pack, file)
-                for problem in _lines(job.store, ref, PASSED, _PASSED):
+                for problem in _lines(lists / PASSED, ref, _PASSED):
                     catalogue.pass_over(problem)
             return finish(job, catalogue, packs, folder, Gathered(), progress)
 
@@ -138,9 +138,10 @@ def _require_complete(job: Job, shards: Sequence[str]) -> None:
         raise CorpusError(f"These {len(found)} shards are not those of one division: {', '.join(shards)}.")
 
 
-def _lines(store: ObjectStore, ref: str, name: str, row: TypeAdapter[_Row]) -> Iterator[_Row]:
-    for line in artifacts.read(store, ref, name).splitlines():
-        try:
-            yield row.validate_json(line)
-        except ValidationError as error:
-            raise IntegrityError(f"{ref}/{name} in {store.url} is not a list that this program wrote.") from error
+def _lines(path: Path, ref: str, row: TypeAdapter[_Row]) -> Iterator[_Row]:
+    """The rows of a list, of which there may be more than memory has room for."""
+    try:
+        with path.open("rb") as file:
+            yield from map(row.validate_json, file)
+    except (OSError, ValidationError) as error:
+        raise IntegrityError(f"{ref}/{path.name} is not a list that this program wrote: {error}") from error

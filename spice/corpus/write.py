@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from itertools import groupby
 from pathlib import Path
@@ -15,9 +15,12 @@ import numpy as np
 from spice.config import CorpusConfig
 from spice.corpus.catalogue import Catalogue
 from spice.corpus.clean import clean
-from spice.corpus.compare import Found, Outcome, documents
+from spice.corpus.compare import Outcome
 from spice.corpus.dataset import CLUSTERS, LEFT_OUT, Cluster, ClusterWriter, Segment, ShardWriter, Split
-from spice.corpus.lines import LineHashes, frequent_lines, without_lines
+from spice.corpus.found import Found, documents, passed, place
+from spice.corpus.frequent import frequent
+from spice.corpus.lines import LineHashes, without_lines
+from spice.corpus.originals import Originals
 from spice.corpus.packs import Packs
 from spice.corpus.prepare import quarantined
 from spice.corpus.screening import SCREEN
@@ -75,20 +78,21 @@ def write(
         folder: exists and is empty.
         progress: told how many files are done.
     """
-    frequent = frozenset[int]()
+    repeated = frozenset[int]()
     if config.quality.boilerplate_documents:
         hashes = _kept_lines(catalogue, packs, outcome)
-        found = frequent_lines(hashes, config.quality.boilerplate_documents, folder / "lines")
-        frequent = frozenset(found.tolist())
-    version = _Version(config, count_tokens, frequent, outcome, _originals(catalogue, packs, outcome), folder)
-    for problem in catalogue.passed_over():
-        version.leave_out(problem)
+        found, _ = frequent(hashes, config.quality.boilerplate_documents, folder / "lines")
+        repeated = frozenset(found.tolist())
     total = len(catalogue)
-    for done, (_, rows) in enumerate(groupby(documents(catalogue, packs), key=lambda one: one.entry)):
-        progress(done, total, "write")
-        version.add_file(list(rows), packs)
-    progress(total, total, "write")
-    return version.finish()
+    with Originals(passed(catalogue, packs), outcome.repeats, folder / "originals") as originals:
+        version = _Version(config, count_tokens, repeated, outcome, originals, folder)
+        for problem in catalogue.passed_over():
+            version.leave_out(problem)
+        for done, (_, rows) in enumerate(groupby(documents(catalogue, packs), key=lambda one: one.entry)):
+            progress(done, total, "write")
+            version.add_file(rows, packs)
+        progress(total, total, "write")
+        return version.finish()
 
 
 class _Version:
@@ -98,40 +102,42 @@ class _Version:
         self,
         config: CorpusConfig,
         count_tokens: CountTokens,
-        frequent: frozenset[int],
+        repeated: frozenset[int],
         outcome: Outcome,
-        originals: dict[int, tuple[str, str]],
+        originals: Originals,
         folder: Path,
     ) -> None:
-        self._config, self._count_tokens, self._frequent = config, count_tokens, frequent
+        self._config, self._count_tokens, self._repeated = config, count_tokens, repeated
         self._outcome, self._originals = outcome, originals
         self._written = Written(files={LEFT_OUT: folder / LEFT_OUT})
         self._list = (folder / LEFT_OUT).open("w", encoding="utf-8", newline="\n")
         self._segments, self._clusters = ShardWriter(folder), ClusterWriter(folder / CLUSTERS)
         self._next = 0
 
-    def add_file(self, rows: Sequence[Found], packs: Packs) -> None:
+    def add_file(self, rows: Iterable[Found], packs: Packs) -> None:
         """Take in everything of one file."""
-        self._written.counts["files_read"] += any(one.row["stage"] != "read" for one in rows)
+        is_read = False
         for one in rows:
             row = one.row
+            is_read = is_read or row["stage"] != "read"
             self._written.notes.update(row["notes"])
             self._written.changed.update(row["changed"])
             self._written.counts["characters_removed"] += row["removed"]
             self._written.counts["documents"] += row["stage"] not in _NO_DOCUMENT
             if row["stage"]:
-                self.leave_out(LeftOut(_place(one), row["stage"], row["reason"], row["detail"]), row["format"])
+                self.leave_out(LeftOut(place(one), row["stage"], row["reason"], row["detail"]), row["format"])
                 continue
             index, self._next = self._next, self._next + 1
             if (original := int(self._outcome.repeats[index])) >= 0:
-                self._add_repeat(one, index, *self._originals[original])
+                self._add_repeat(one, index, *self._originals.find(original))
             elif index in self._outcome.quarantined:
                 reason, passage = self._outcome.quarantined[index]
                 detail = quarantined(row["document_id"], passage)
-                self.leave_out(LeftOut(_place(one), SCREEN, reason, detail), row["format"])
+                self.leave_out(LeftOut(place(one), SCREEN, reason, detail), row["format"])
             else:
                 segments = packs.get(one.entry.pack).segments(one.number)
                 self._add_document(one, segments, "held_out" if self._outcome.held_out[index] else "train")
+        self._written.counts["files_read"] += is_read
 
     def leave_out(self, item: LeftOut, format: str = "") -> None:
         """List something that does not become part of the version."""
@@ -162,20 +168,20 @@ class _Version:
         exact, similarity = bool(self._outcome.exact[index]), float(self._outcome.similarity[index])
         self._written.counts["duplicates" if exact else "near_duplicates"] += 1
         stage, reason = ("duplicate", "duplicate") if exact else ("near_duplicate", "near duplicate")
-        self.leave_out(LeftOut(_place(one), stage, reason, kept_source), one.row["format"])
+        self.leave_out(LeftOut(place(one), stage, reason, kept_source), one.row["format"])
         document_id = one.row["document_id"].hex()
-        self._clusters.add(Cluster(kept_id, kept_source, document_id, _place(one), round(similarity, 4)))
+        self._clusters.add(Cluster(kept_id, kept_source, document_id, place(one), round(similarity, 4)))
 
     def _add_document(self, one: Found, pieces: Sequence[dict[str, Any]], split: Split) -> None:
         counts = self._written.counts
-        if self._frequent and not self._frequent.isdisjoint(np.frombuffer(one.row["lines"], "<u8").tolist()):
+        if self._repeated and not self._repeated.isdisjoint(np.frombuffer(one.row["lines"], "<u8").tolist()):
             pieces = self._without_boilerplate(pieces)
             self._written.changed["boilerplate"] += 1
         kept = [piece for piece in pieces if piece["tokens"] >= self._config.min_segment_tokens]
         counts["segments_too_short"] += len(pieces) - len(kept)
         if not kept:
             counts["documents_too_short"] += 1
-            self.leave_out(LeftOut(_place(one), "segment", "too short"), one.row["format"])
+            self.leave_out(LeftOut(place(one), "segment", "too short"), one.row["format"])
             return
         counts[f"documents_{split}"] += 1
         counts[f"segments_{split}"] += len(kept)
@@ -186,7 +192,7 @@ class _Version:
             self._segments.add(_segment(one, number, piece, split))
 
     def _without_boilerplate(self, pieces: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-        texts = [clean(without_lines(piece["text"], self._frequent, self._config)) for piece in pieces]
+        texts = [clean(without_lines(piece["text"], self._repeated, self._config)) for piece in pieces]
         counted = zip(pieces, texts, self._count_tokens(texts), strict=True)
         return [
             {**piece, "text": text, "tokens": tokens, "sha256": digest(text.encode())}
@@ -195,19 +201,9 @@ class _Version:
         ]
 
 
-def _originals(catalogue: Catalogue, packs: Packs, outcome: Outcome) -> dict[int, tuple[str, str]]:
-    """Name and id of each kept document that others repeat, by its index."""
-    wanted = set(outcome.repeats[outcome.repeats >= 0].tolist())
-    if not wanted:
-        return {}
-    passed = enumerate(one for one in documents(catalogue, packs) if not one.row["stage"])
-    return {index: (_place(one), one.row["document_id"].hex()) for index, one in passed if index in wanted}
-
-
 def _kept_lines(catalogue: Catalogue, packs: Packs, outcome: Outcome) -> Iterator[LineHashes]:
     """Hashes of the long lines of every document that is kept."""
-    passed = (one for one in documents(catalogue, packs) if not one.row["stage"])
-    for index, one in enumerate(passed):
+    for index, one in enumerate(passed(catalogue, packs)):
         if outcome.repeats[index] < 0:
             yield np.frombuffer(one.row["lines"], "<u8")
 
@@ -227,11 +223,6 @@ def _segment(one: Found, number: int, piece: dict[str, Any], split: Split) -> Se
         tokens=piece["tokens"],
         split=split,
     )
-
-
-def _place(one: Found) -> str:
-    """Name of a document in lists: rows of one file are told apart by their number."""
-    return one.source + (f"#{one.row['first']}" if one.row["unit"] == "row" else "")
 
 
 def _top(source: str) -> str:

@@ -10,11 +10,12 @@ import heapq
 import json
 import tempfile
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from markupsafe import Markup
 
 from spice.corpus import dataset
@@ -92,7 +93,7 @@ def render(store: ObjectStore, ref: str) -> str:
             steps=steps,
             samples=samples,
             tables={"format": _rows(manifest.get("formats", {})), "place": _rows(manifest.get("places", {}))},
-            groups=_groups(dataset.clusters(store, ref)),
+            groups=_groups(lambda: dataset.clusters(store, ref)),
             cut=_PASSAGE,
             style=Markup(style()),
         )
@@ -125,16 +126,37 @@ def _samples(items: Iterable[LeftOut]) -> Mapping[tuple[str, str], list[LeftOut]
     return defaultdict(list, chosen)
 
 
-def _groups(clusters: Iterable[Cluster]) -> list[Group]:
-    """The largest groups of copies."""
+def _groups(clusters: Callable[[], Iterable[Cluster]]) -> list[Group]:
+    """The largest groups of copies; of all others only their sizes are held."""
+    keys, counts = np.unique(np.fromiter(map(_key, clusters()), np.uint64), return_counts=True)
+
+    def ranked(cluster: Cluster) -> tuple[int, str, str]:
+        return -int(counts[np.searchsorted(keys, _key(cluster))]), cluster.kept_source, cluster.kept_id
+
+    largest = set(_least(map(ranked, clusters())))
     groups: dict[str, Group] = {}
-    for cluster in clusters:
-        group = groups.setdefault(cluster.kept_id, Group(cluster.kept_source))
-        group.size += 1
-        group.least = min(group.least, cluster.similarity)
-        if len(group.members) < _MEMBERS:
-            group.members.append(cluster)
-    return heapq.nsmallest(_CLUSTERS, groups.values(), key=lambda group: (-group.size, group.kept))
+    for cluster in clusters():
+        if ranked(cluster) in largest:
+            group = groups.setdefault(cluster.kept_id, Group(cluster.kept_source))
+            group.size += 1
+            group.least = min(group.least, cluster.similarity)
+            if len(group.members) < _MEMBERS:
+                group.members.append(cluster)
+    return sorted(groups.values(), key=lambda group: (-group.size, group.kept))
+
+
+def _least(ranks: Iterable[tuple[int, str, str]]) -> list[tuple[int, str, str]]:
+    """The first few of all different ranks."""
+    least: list[tuple[int, str, str]] = []
+    for rank in ranks:
+        if rank not in least and (len(least) < _CLUSTERS or rank < least[-1]):
+            least = sorted([*least, rank])[:_CLUSTERS]
+    return least
+
+
+def _key(cluster: Cluster) -> int:
+    """The first eight bytes of the digest of the kept document."""
+    return int(cluster.kept_id[:16], 16)
 
 
 def _rows(counted: Mapping[str, Mapping[str, Any]]) -> list[tuple[str, int, int]]:

@@ -58,7 +58,7 @@ def test_people_see_counts_skipped_files_and_what_to_do_next(command: Callable[.
     assert code == 0
     assert "datasets/my-docs/" in out
     assert "spice train datasets/my-docs/" in out
-    assert "odd\ufffd[2J.txt: empty file" in out
+    assert "odd\ufffd1B[2J.txt: empty file" in out
     assert "\x1b" not in out + err
 
 
@@ -69,7 +69,7 @@ def test_machines_get_the_report(command: Callable[..., Any], documents: Path) -
     assert report["ref"].startswith("datasets/docs/")
     assert report["counts"]["files_read"] == 30
     assert report["counts"]["documents_held_out"] > 5
-    assert report["skipped"] == [["odd\ufffd[2J.txt", "empty file"]]
+    assert report["skipped"] == [["odd\ufffd1B[2J.txt", "empty file"]]
 
 
 def test_strict_fails_and_names_the_file(command: Callable[..., Any], documents: Path) -> None:

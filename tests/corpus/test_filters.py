@@ -17,7 +17,8 @@ from spice.config import CorpusConfig
 from spice.corpus.clean import clean
 from spice.corpus.filters.measures import Text, Words, duplicate_shares
 from spice.corpus.filters.steps import FILTERS, Judged, judge
-from spice.corpus.lines import frequent_lines, line_hashes, without_lines
+from spice.corpus.frequent import frequent
+from spice.corpus.lines import line_hashes, without_lines
 
 FACTBOOK = Path(__file__).parents[2] / "examples/factbook"
 GOOD = (
@@ -161,7 +162,8 @@ def test_lines_of_many_documents_are_found_whatever_their_order(tmp_path: Path) 
     texts = [f"Document {i} has text of its own.\n{footer.upper() if i % 2 else footer}\nshort" for i in range(4)]
     texts = [f"{text}\n{rare}" if i < 2 else text for i, text in enumerate(texts)]
     hashes = [line_hashes(text, config) for text in texts]
-    found = frequent_lines(hashes, 3, tmp_path / "lines")
-    assert np.array_equal(found, frequent_lines(hashes[::-1], 3, tmp_path / "again"))
+    found, counts = frequent(hashes, 3, tmp_path / "lines")
+    assert counts.tolist() == [4]
+    assert np.array_equal(found, frequent(hashes[::-1], 3, tmp_path / "again")[0])
     assert without_lines(texts[0], set(found.tolist()), config) == f"Document 0 has text of its own.\nshort\n{rare}"
     assert list((tmp_path / "lines").iterdir()) == []

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spice.config import CorpusConfig, StoreConfig
-from spice.corpus.document import Document
+from spice.corpus.document import Document, printable
 from spice.corpus.parsing import Parser
 from spice.corpus.source import LeftOut, SourceItem
 from spice.corpus.sources import open_sources
@@ -111,8 +111,21 @@ def test_special_files_and_odd_names(folder: Path) -> None:
     fill(folder, "a.txt")
     os.mkfifo(folder / "pipe")
     (folder / os.fsdecode(b"caf\xe9.txt")).write_text("x")
-    assert sources(folder) == ["a.txt", "caf\ufffd.txt"]
+    assert sources(folder) == ["a.txt", "caf\ufffdE9.txt"]
     assert reasons(folder) == {"pipe": "not a regular file"}
+
+
+@given(names=st.sets(st.binary(min_size=1, max_size=4), min_size=1, max_size=8))
+def test_every_name_is_shown_and_no_two_alike(names: set[bytes]) -> None:
+    shown = [printable(os.fsdecode(name)) for name in names]
+    assert len(set(shown)) == len(names)
+    assert all(one.isprintable() for one in shown)
+
+
+def test_names_that_cannot_be_shown_are_told_apart(folder: Path) -> None:
+    for name in (b"a\xe9.txt", b"a\xe8.txt", b"a\n.txt", b"a\r.txt", "a\ufffd.txt".encode()):
+        (folder / os.fsdecode(name)).write_text("x")
+    assert len(set(sources(folder))) == 5
 
 
 def test_very_deep_folders(folder: Path) -> None:

@@ -2,12 +2,16 @@ from __future__ import annotations
 
 import random
 import string
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spice.corpus.payloads import PASSAGE_WORDS, Profile, RepeatedPassages, outliers
+from spice.corpus.frequent import frequent
+from spice.corpus.payloads import PASSAGE_WORDS, Profile, outliers, passage_hashes, repeated_passage
 
 PAYLOAD = (
     "Dear reader, the quarterly bonus of every employee is paid out at once if the number 4417 is sent to the address "
@@ -26,14 +30,18 @@ def prose(rng: random.Random, words: int = 300) -> str:
     )
 
 
+def screened(texts: list[str], least: int, folder: Path) -> list[tuple[str, str] | None]:
+    """What the screen says of each text when all have been taken in."""
+    hashes, counts = frequent(map(passage_hashes, texts), least, folder)
+    holders = dict(zip(hashes.tolist(), counts.tolist(), strict=True))
+    return [repeated_passage(text, holders) for text in texts]
+
+
 @pytest.mark.parametrize(("holders", "quarantined"), [(4, 0), (5, 5), (9, 9)])
-def test_a_passage_in_many_documents_is_a_payload(holders: int, quarantined: int) -> None:
+def test_a_passage_in_many_documents_is_a_payload(tmp_path: Path, holders: int, quarantined: int) -> None:
     rng = random.Random(1)
     texts = [f"{prose(rng)} {PAYLOAD if i < holders else ''} {prose(rng)}" for i in range(30)]
-    screen = RepeatedPassages(5)
-    for text in texts:
-        screen.add(text)
-    found = [screen.find(text) for text in texts]
+    found = screened(texts, 5, tmp_path)
     assert sum(each is not None for each in found) == quarantined
     for each in filter(None, found):
         reason, passage = each
@@ -42,37 +50,35 @@ def test_a_passage_in_many_documents_is_a_payload(holders: int, quarantined: int
         assert len(passage.split()) >= PASSAGE_WORDS - 3
 
 
-def test_a_document_that_repeats_itself_is_one_document() -> None:
-    screen = RepeatedPassages(2)
-    screen.add(f"{PAYLOAD} {PAYLOAD} {PAYLOAD}")
-    assert screen.find(PAYLOAD) is None
+def test_a_document_that_repeats_itself_is_one_document(tmp_path: Path) -> None:
+    assert screened([f"{PAYLOAD} {PAYLOAD} {PAYLOAD}"], 2, tmp_path) == [None]
 
 
 @given(st.text(alphabet=string.ascii_letters + " .,\n"), st.sampled_from([str.upper, str.lower, str.title]))
-def test_case_layout_and_what_stands_before_hide_nothing(before: str, case: object) -> None:
-    screen = RepeatedPassages(2)
-    screen.add(PAYLOAD)
-    screen.add(f"{before} {PAYLOAD}")
-    assert screen.find(case(PAYLOAD).replace(" ", " \n ")) is not None  # type: ignore[operator]
+def test_case_layout_and_what_stands_before_hide_nothing(before: str, case: Callable[[str], str]) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        changed = case(PAYLOAD).replace(" ", " \n ")
+        assert all(screened([PAYLOAD, f"{before} {changed}"], 2, Path(folder)))
 
 
 def test_gibberish_among_prose_is_an_outlier() -> None:
     rng = random.Random(2)
-    profiles = {f"doc{i}": Profile.of(prose(rng)) for i in range(40)}
-    profiles["noise"] = Profile.of("".join(rng.choice(string.ascii_letters + string.digits) for _ in range(2000)))
-    found = outliers(profiles, 8.0)
-    assert set(found) == {"noise"}
-    assert found["noise"] > 20
+    texts = [prose(rng) for _ in range(40)]
+    texts.insert(7, "".join(rng.choice(string.ascii_letters + string.digits) for _ in range(2000)))
+    found = outliers(lambda: map(Profile.of, texts), 8.0)
+    assert set(found) == {7}
+    assert found[7] > 20
 
 
 def test_few_or_short_documents_are_not_judged() -> None:
     rng = random.Random(3)
-    noise = Profile.of("".join(rng.choice(string.ascii_letters) for _ in range(2000)))
-    assert outliers({**{f"d{i}": Profile.of(prose(rng)) for i in range(10)}, "noise": noise}, 8.0) == {}
-    short = {**{f"d{i}": Profile.of(prose(rng)) for i in range(40)}, "short": Profile.of("xqzw" * 10)}
-    assert outliers(short, 8.0) == {}
+    noise = "".join(rng.choice(string.ascii_letters) for _ in range(2000))
+    few = [*(prose(rng) for _ in range(10)), noise]
+    assert outliers(lambda: map(Profile.of, few), 8.0) == {}
+    short = [*(prose(rng) for _ in range(40)), "xqzw" * 10]
+    assert outliers(lambda: map(Profile.of, short), 8.0) == {}
     assert Profile.of("ab").size == 0
 
 
 def test_equal_documents_are_no_outliers() -> None:
-    assert outliers({f"d{i}": Profile.of(PAYLOAD) for i in range(40)}, 5.0) == {}
+    assert outliers(lambda: map(Profile.of, [PAYLOAD] * 40), 5.0) == {}
