@@ -82,7 +82,7 @@ def binaries(environ: Mapping[str, str]) -> dict[str, Path]:
 @contextlib.contextmanager
 def served(found: Mapping[str, Path], folder: Path) -> Iterator[Path]:
     """The servers, ready; the block's value is a kubeconfig. Raises `RuntimeError` with the log of one that failed."""
-    client, peer, secure, controllers = _free_ports(4)
+    client, peer, secure, insight = _free_ports(4)
     certificates(folder)
     address = f"https://{HOST}:{secure}"
     kubeconfig = _kubeconfig(folder, address)
@@ -113,21 +113,22 @@ def served(found: Mapping[str, Path], folder: Path) -> Iterator[Path]:
             "--service-cluster-ip-range=10.0.0.0/24",
             "--endpoint-reconciler-type=none",
         )
-        _wait_until_ready(address, folder, server)
+        _wait_for(f"{address}/readyz", folder, server)
         if "kube-controller-manager" in found:
-            start(
+            controllers = start(
                 found["kube-controller-manager"],
                 f"--kubeconfig={kubeconfig}",
                 f"--authentication-kubeconfig={kubeconfig}",
                 f"--authorization-kubeconfig={kubeconfig}",
                 f"--bind-address={HOST}",
-                f"--secure-port={controllers}",
+                f"--secure-port={insight}",
                 f"--cert-dir={folder}",
                 f"--service-account-private-key-file={folder / 'accounts.key'}",
                 f"--root-ca-file={folder / 'ca.crt'}",
                 "--use-service-account-credentials",
                 "--leader-elect=false",
             )
+            _wait_for(f"{address}/api/v1/namespaces/default/serviceaccounts/default", folder, controllers)
         yield kubeconfig
 
 
@@ -175,18 +176,19 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
         process.wait()
 
 
-def _wait_until_ready(address: str, folder: Path, server: subprocess.Popen[bytes]) -> None:
+def _wait_for(address: str, folder: Path, server: subprocess.Popen[bytes]) -> None:
+    """Wait until there is an answer at the address."""
     context = ssl.create_default_context(cafile=str(folder / "ca.crt"))
     context.load_cert_chain(folder / "admin.crt", folder / "admin.key")
     deadline = time.monotonic() + START_SECONDS
     while True:
         try:
-            with urllib.request.urlopen(f"{address}/readyz", context=context, timeout=5):
+            with urllib.request.urlopen(address, context=context, timeout=5):
                 return
         except (urllib.error.URLError, OSError) as error:
             if server.poll() is not None or time.monotonic() > deadline:
                 logs = "\n".join(f"{path.name}: {path.read_text()[-2000:]}" for path in folder.glob("*.log"))
-                raise RuntimeError(f"The API server is not ready: {error}\n{logs}") from error
+                raise RuntimeError(f"No answer at {address}: {error}\n{logs}") from error
         time.sleep(0.2)
 
 

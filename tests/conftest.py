@@ -96,7 +96,8 @@ def kube_api() -> Iterator[Any]:
         if "KUBECONFIG" not in os.environ and {"KUBEBUILDER_ASSETS", "TEST_ASSET_KUBE_APISERVER"} & os.environ.keys():
             running.enter_context(_kube_server())
         try:
-            kubernetes.config.load_kube_config()
+            # Its own default is what KUBECONFIG was when it was imported.
+            kubernetes.config.load_kube_config(os.environ.get("KUBECONFIG"))
             version = kubernetes.client.VersionApi().get_code()
         except (ApiException, ConfigException, HTTPError, OSError) as error:
             pytest.skip(

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import os
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -45,7 +46,10 @@ def namespace(api: Any, kube_definitions: None) -> Iterator[str]:
 def helm(namespace: str) -> Iterator[Any]:
     """Helm, looking at the namespace."""
     helm_python = pytest.importorskip("helm_python", reason="NO HELM: install helm-python-sdk (the dev extra)")
-    with contextlib.closing(helm_python.Config(namespace=namespace)) as config:
+    # Its library has the environment from when it was loaded.
+    file = Path(os.environ.get("KUBECONFIG", ""))
+    given = {"kubeconfig_path": file} if file.is_file() else {}
+    with contextlib.closing(helm_python.Config(namespace=namespace, **given)) as config:
         yield config
 
 
