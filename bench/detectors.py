@@ -14,9 +14,10 @@ import argparse
 import random
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from itertools import chain
 from pathlib import Path
 
 import mismatch
@@ -29,7 +30,7 @@ from spice.selfplay.types import Document
 Run = list[set[str]]
 LATE = 11
 FIRST_SEED = 100
-"""Below it lie the seeds on which thresholds were tried."""
+"""Thresholds were tried on seed 0."""
 
 
 def few(_document: Document, _answer: str, rng: random.Random) -> str:
@@ -148,7 +149,7 @@ def main() -> None:
     ]
     for line in lines:
         print(line)
-    for line in [*scripted_rows(seeds, chosen.iterations), *mismatch_rows(seeds), "", *quiet(seeds, chosen.iterations)]:
+    for line in chain(scripted_rows(seeds, chosen.iterations), mismatch_rows(seeds), quiet(seeds, chosen.iterations)):
         print(line, flush=True)
         lines.append(line)
     lines += ["", f"On {machine('transformers')}.", ""]
@@ -156,7 +157,7 @@ def main() -> None:
         chosen.out.write_text("\n".join(lines))
 
 
-def scripted_rows(seeds: Sequence[int], iterations: int):
+def scripted_rows(seeds: Sequence[int], iterations: int) -> Iterator[str]:
     documents = list(passages())
     clean, poison = Corpus(documents), Corpus(poisoned(documents))
     for one in FAILURES:
@@ -166,7 +167,7 @@ def scripted_rows(seeds: Sequence[int], iterations: int):
         yield row(one.name, one.alarm, early, late)
 
 
-def mismatch_rows(seeds: Sequence[int]):
+def mismatch_rows(seeds: Sequence[int]) -> Iterator[str]:
     for name, disturbance in mismatch.DISTURBANCES.items():
         yield row(f"mismatched engine: {name}", "mismatch", [mismatch.play(disturbance, seed) for seed in seeds], [])
 
@@ -177,6 +178,7 @@ def quiet(seeds: Sequence[int], iterations: int) -> list[str]:
     scripted = [play(HEALTHY, corpus, 1000 + seed, iterations, oracle=True) for seed in seeds]
     learning = [mismatch.play(mismatch.none, 1000 + seed, 12) for seed in seeds]
     return [
+        "",
         "| healthy runs | iterations | of them with an alarm | alarms |",
         "|---|---|---|---|",
         _healthy_row("scripted, with an oracle", scripted),

@@ -61,7 +61,7 @@ def run(
 @arena.command()
 def compare(
     recipes: Annotated[str, typer.Option("--recipes", help="all, or names with commas between.")] = "all",
-    seeds: Annotated[str, typer.Option("--seeds", help="How many (3), or which (7,8,9).")] = "3",
+    seeds: Annotated[str, typer.Option("--seeds", help="How many (3), or which (7,8,9; 7, is one).")] = "3",
     quick: Annotated[
         bool, typer.Option("--quick", help=f"{', '.join(QUICK)} with one seed; some minutes on two cores.")
     ] = False,
@@ -102,7 +102,7 @@ def compare(
 
 @arena.command("warm-up")
 def warm_up(
-    seeds: Annotated[str, typer.Option("--seeds", help="How many (3), or which (0,1).")] = "3",
+    seeds: Annotated[str, typer.Option("--seeds", help="How many (3), or which (0,1; 1, is one).")] = "3",
     world: WorldOption = "ladder",
     anew: Annotated[bool, typer.Option("--anew", help="Train also what is there already or ships with it.")] = False,
     as_json: JsonOption = False,
@@ -199,13 +199,15 @@ def _known(name: str) -> RecipeName:
 
 def _seeds(text: str) -> tuple[int, ...]:
     try:
-        found = tuple(int(part) for part in text.split(","))
+        found = tuple(int(part) for part in text.removesuffix(",").split(","))
     except ValueError:
         found = ()
     if len(found) == 1 and "," not in text:
         found = tuple(range(found[0]))
     if not found or min(found) < 0 or len(set(found)) < len(found):
-        raise ConfigError(f"--seeds {text!r}: give how many, such as 3, or which, such as 7,8,9, no two alike")
+        raise ConfigError(
+            f"--seeds {text!r}: give how many, such as 3, or which, such as 7,8,9 or 7, alone; no two alike"
+        )
     return found
 
 

@@ -52,7 +52,7 @@ class HealthConfig(Section):
     choices_p: float = Field(1e-3, description="alarm when options alone give the answer beyond chance, at this p")
     leak_share: float = Field(0.2, description="alarm above this share of questions that contain their answer")
     near_duplicate_share: float = Field(0.5, description="alarm above this share of questions like earlier ones")
-    self_bleu: float = Field(0.8, description="alarm above this mean likeness of an iteration's questions")
+    self_bleu: float = Field(0.5, description="alarm above this mean likeness of an iteration's questions")
     dominant_share: float = Field(0.5, description="alarm when one answer or kind of task has a greater share")
     letter_p: float = Field(1e-3, description="alarm when places among the options are uneven beyond chance, at this p")
     letter_share: float = Field(0.4, description="and one of them has a greater share than this")
@@ -66,7 +66,7 @@ class HealthConfig(Section):
         0.9, description="alarm above this mean share of a question's words in copied runs of three or more"
     )
     compression_factor: float = Field(
-        1.5,
+        2.0,
         gt=1.0,
         description="alarm when questions, compressed together, have so many times fewer bytes than at first",
     )

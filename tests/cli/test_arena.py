@@ -14,6 +14,7 @@ from spice.cli import main
         (["compare", "--recipes", "spice,spicy"], "there is no recipe 'spicy'"),
         (["compare", "--seeds", "many"], "give how many, such as 3, or which, such as 7,8,9"),
         (["compare", "--seeds", "3,3"], "no two alike"),
+        (["compare", "--seeds", "3,,"], "or 7, alone"),
         (["compare", "--seeds", "0"], "give how many"),
         (["compare", "--variant", "recipe.reward=threshold"], "write it as NAME:section.key=value"),
         (["compare", "--variant", "<b>:recipe.reward=threshold"], "the name is of letters"),

@@ -177,7 +177,7 @@ def test_a_healthy_iteration_raises_no_alarm():
         ({"answered_letter_c": 400.0}, "answered letters are C"),
         ({"reasoner_tokens": 100.0}, "reasoner's outputs are 5.00 times"),
         ({"challenger_tokens": 12.0}, "challenger's outputs are 0.20 times"),
-        ({"compressed_bytes": 15.0}, "compresses to 50%"),
+        ({"compressed_bytes": 12.0}, "compresses to 40%"),
         ({"self_bleu": 0.9}, "likeness"),
         ({"copied_coverage": 0.95}, "copied in runs"),
         ({"dominant_kind_share": 0.6}, "of one kind"),

@@ -13,6 +13,7 @@ from spice.selfplay.leaks import gives_away
         ("Which town is RIGAPORT?", "Riga Port", True),
         ("Which city governs the Latvians?", "Riga", False),
         ("Which state has the longest coast?", "Station", False),  # other words
+        ("What is the holiday of Anguilla?", "Anguilla Day", False),
         ("Who was Marie?", "Marie Sklodowska", False),  # half of it
         ("What does x^2 + 2 give?", "4", False),
         ("Which year came after 1911?", "1912", False),  # numbers have no endings
