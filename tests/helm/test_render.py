@@ -94,6 +94,57 @@ def test_values_that_make_no_sense_are_refused(render: Render, values: dict[str,
         render(values)
 
 
+def test_what_an_administrator_adds_arrives(render: Render) -> None:
+    component = {
+        "podLabels": {"team": "red"},
+        "priorityClassName": "urgent",
+        "topologySpreadConstraints": [
+            {"maxSkew": 1, "topologyKey": "topology.kubernetes.io/zone", "whenUnsatisfiable": "ScheduleAnyway"}
+        ],
+        "extraEnv": [{"name": "HTTPS_PROXY", "value": "http://proxy.example.org"}],
+    }
+    names = ("console", "exporter", "gateway", "switch")
+    values = dict.fromkeys(names, component) | {"gateway": {**component, "enabled": True}}
+    for name in names:
+        (deployment,) = render(values)[f"{name}/deployment.yaml"]
+        template = deployment["spec"]["template"]
+        assert template["metadata"]["labels"]["team"] == "red", name
+        assert "team" not in deployment["spec"]["selector"]["matchLabels"], name
+        assert component["extraEnv"][0] in template["spec"]["containers"][0]["env"], name
+        assert template["spec"]["priorityClassName"] == "urgent", name
+        assert template["spec"]["topologySpreadConstraints"] == component["topologySpreadConstraints"], name
+        kubernetes_validate.validate(deployment, VERSIONS[0], strict=True)
+
+
+def test_openshift_chooses_the_user(render: Render, pod_specs: PodSpecs) -> None:
+    found = render({"podSecurityContext": dict.fromkeys(["runAsUser", "runAsGroup", "fsGroup"])})
+    contexts = [pod["spec"]["securityContext"] for each in found.values() for _, pod in pod_specs(each)]
+    assert contexts
+    assert all(each == {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}} for each in contexts)
+    with pytest.raises(Exception, match="runAsNonRoot"):
+        render({"podSecurityContext": {"runAsNonRoot": False}})
+
+
+def test_more_objects_are_installed_with_their_templates_evaluated(render: Render) -> None:
+    more = {
+        "apiVersion": "external-secrets.io/v1",
+        "kind": "ExternalSecret",
+        "metadata": {"name": "spice-store-train", "namespace": "{{ .Release.Namespace }}"},
+    }
+    text = "{apiVersion: v1, kind: ConfigMap, metadata: {name: '{{ .Release.Name }}-more'}}"
+    first, second = render({"extraObjects": [more, text]})["extra-objects.yaml"]
+    assert first["metadata"] == {"name": "spice-store-train", "namespace": "spice"}
+    assert second["metadata"]["name"] == "spice-more"
+
+
+def test_a_service_can_be_reached_from_outside(render: Render) -> None:
+    service = {"type": "LoadBalancer", "annotations": {"example.org/internal": "true"}}
+    found = render({"console": {"service": service}, "gateway": {"enabled": True, "service": service}})
+    for name in ("console", "gateway"):
+        (made,) = found[f"{name}/service.yaml"]
+        assert (made["spec"]["type"], made["metadata"]["annotations"]) == ("LoadBalancer", service["annotations"])
+
+
 def test_an_ingress_needs_a_host(render: Render) -> None:
     with pytest.raises(Exception, match=r"console\.ingress\.host"):
         render({"console": {"ingress": {"enabled": True}}})
