@@ -31,6 +31,11 @@ Run = list[set[str]]
 LATE = 11
 FIRST_SEED = 100
 """Thresholds were tried on seed 0."""
+HEAD = (
+    "",
+    "| failure | alarm | from the start | after ten healthy iterations | other alarms, runs |",
+    "|---|---|---|---|---|",
+)
 
 
 def few(_document: Document, _answer: str, rng: random.Random) -> str:
@@ -133,23 +138,12 @@ def main() -> None:
     options.add_argument("--seeds", type=int, default=5)
     options.add_argument("--first-seed", type=int, default=FIRST_SEED)
     options.add_argument("--iterations", type=int, default=24)
+    options.add_argument("--only", choices=PARTS, nargs="+", default=list(PARTS))
     options.add_argument("--out", type=Path)
     chosen = options.parse_args()
     seeds = range(chosen.first_seed, chosen.first_seed + chosen.seeds)
-    lines = [
-        "# Detectors of failing runs",
-        "",
-        f"`python bench/detectors.py --seeds {chosen.seeds} --first-seed {chosen.first_seed} --iterations "
-        f"{chosen.iterations}`, {datetime.now(UTC):%Y-%m-%d}",
-        "",
-        f"Found: runs of {chosen.seeds} in which the alarm was raised, and the median number of iterations until then.",
-        "",
-        "| failure | alarm | from the start | after ten healthy iterations | other alarms, runs |",
-        "|---|---|---|---|---|",
-    ]
-    for line in lines:
-        print(line)
-    for line in chain(scripted_rows(seeds, chosen.iterations), mismatch_rows(seeds), quiet(seeds, chosen.iterations)):
+    lines = []
+    for line in chain(heading(chosen), *(PARTS[part](seeds, chosen.iterations) for part in chosen.only)):
         print(line, flush=True)
         lines.append(line)
     lines += ["", f"On {machine('transformers')}.", ""]
@@ -157,33 +151,48 @@ def main() -> None:
         chosen.out.write_text("\n".join(lines))
 
 
+def heading(chosen: argparse.Namespace) -> list[str]:
+    flags = f"--seeds {chosen.seeds} --first-seed {chosen.first_seed} --iterations {chosen.iterations}"
+    return [
+        "# Detectors of failing runs",
+        "",
+        f"`python bench/detectors.py {flags} --only {' '.join(chosen.only)}`, {datetime.now(UTC):%Y-%m-%d}",
+        "",
+        f"Found: runs of {chosen.seeds} in which the alarm was raised, and the median number of iterations until then;",
+        "there the run ended. Healthy runs are played to their end.",
+    ]
+
+
 def scripted_rows(seeds: Sequence[int], iterations: int) -> Iterator[str]:
+    yield from HEAD
     documents = list(passages())
     clean, poison = Corpus(documents), Corpus(poisoned(documents))
     for one in FAILURES:
         corpus = poison if one.policy.answer else clean
-        late = [play(replace(one.policy, since=LATE), corpus, seed, iterations, one.oracle) for seed in seeds]
-        early = [play(one.policy, corpus, seed, iterations, one.oracle) for seed in seeds] if one.early else []
+        early, late = (
+            [play(replace(one.policy, since=n), corpus, seed, iterations, one.oracle, one.alarm) for seed in seeds]
+            if one.early or n == LATE
+            else []
+            for n in (1, LATE)
+        )
         yield row(one.name, one.alarm, early, late)
 
 
-def mismatch_rows(seeds: Sequence[int]) -> Iterator[str]:
+def mismatch_rows(seeds: Sequence[int], _iterations: int) -> Iterator[str]:
+    yield from HEAD
     for name, disturbance in mismatch.DISTURBANCES.items():
-        yield row(f"mismatched engine: {name}", "mismatch", [mismatch.play(disturbance, seed) for seed in seeds], [])
+        runs = [mismatch.play(disturbance, seed, until="mismatch") for seed in seeds]
+        yield row(f"mismatched engine: {name}", "mismatch", runs, [])
 
 
-def quiet(seeds: Sequence[int], iterations: int) -> list[str]:
+def quiet_rows(seeds: Sequence[int], iterations: int) -> Iterator[str]:
     """The false alarms of healthy runs."""
+    yield from ("", "| healthy runs | iterations | of them with an alarm | alarms |", "|---|---|---|---|")
     corpus = Corpus(list(passages()))
     scripted = [play(HEALTHY, corpus, 1000 + seed, iterations, oracle=True) for seed in seeds]
+    yield _healthy_row("scripted, with an oracle", scripted)
     learning = [mismatch.play(mismatch.none, 1000 + seed, 12) for seed in seeds]
-    return [
-        "",
-        "| healthy runs | iterations | of them with an alarm | alarms |",
-        "|---|---|---|---|",
-        _healthy_row("scripted, with an oracle", scripted),
-        _healthy_row("the arena's model, learning", learning),
-    ]
+    yield _healthy_row("the arena's model, learning", learning)
 
 
 def row(name: str, wanted: str, early: Sequence[Run], late: Sequence[Run]) -> str:
@@ -208,6 +217,8 @@ def _healthy_row(name: str, runs: Sequence[Run]) -> str:
     told = ", ".join(f"{alarm} {count}" for alarm, count in raised.most_common()) or "none"
     return f"| {name} | {total} | {bad} | {told} |"
 
+
+PARTS = {"failures": scripted_rows, "mismatch": mismatch_rows, "healthy": quiet_rows}
 
 if __name__ == "__main__":
     main()

@@ -98,8 +98,8 @@ DISTURBANCES: Mapping[str, Disturbance] = {
 }
 
 
-def play(disturbance: Disturbance, seed: int, iterations: int = 12) -> list[set[str]]:
-    """The alarms of each iteration of `spice` in the arena, at a quarter of its size."""
+def play(disturbance: Disturbance, seed: int, iterations: int = 12, until: str | None = None) -> list[set[str]]:
+    """The alarms of each iteration of `spice` in the arena, at a quarter of its size, until an alarm is raised."""
     torch.set_num_threads(1)
     place = world.find("ladder")
     warmstarts.ensure(place, 0)
@@ -120,4 +120,6 @@ def play(disturbance: Disturbance, seed: int, iterations: int = 12) -> list[set[
                 iteration, documents, players, engine, learner, config.recipe, seed, oracle=corpus.oracle
             )
             raised.append(set(recorder.write(found)["alarms"]))
+            if until in raised[-1]:
+                break
     return raised

@@ -227,8 +227,10 @@ class Corpus:
         self.index = SpanIndex((document.id, document.text) for document in documents)
 
 
-def play(policy: Policy, corpus: Corpus, seed: int, iterations: int, oracle: bool) -> list[set[str]]:
-    """The alarms of each iteration of a run."""
+def play(
+    policy: Policy, corpus: Corpus, seed: int, iterations: int, oracle: bool, until: str | None = None
+) -> list[set[str]]:
+    """The alarms of each iteration of a run, which ends when `until` is raised after the fault began."""
     documents, index = corpus.documents, corpus.index
     engine = ScriptedEngine(policy, {document.text: document for document in documents}, index, seed)
     recipe = RecipeConfig(
@@ -244,4 +246,6 @@ def play(policy: Policy, corpus: Corpus, seed: int, iterations: int, oracle: boo
             truth = (lambda task: engine.truth.get(task.question)) if oracle else None
             outcome = iterate(iteration, documents, players, engine, Still(), recipe, seed, oracle=truth)
             raised.append(set(recorder.write(outcome)["alarms"]))
+            if until in raised[-1] and iteration >= policy.since:
+                break
     return raised
