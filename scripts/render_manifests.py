@@ -22,6 +22,7 @@ CHART, PLAIN = ROOT / "helm/spice", ROOT / "k8s"
 VALUES = {
     "gateway": {"enabled": True},
     "pipelines": {"register": {"enabled": True}},
+    "ownerRole": {"enabled": True},
     "training": {"runtime": {"enabled": True}},
     "admission": {"policies": {"enabled": True}},
     "kueue": {"enabled": True, "createClusterQueue": True},
@@ -40,6 +41,7 @@ FILES = {
     "training/networkpolicy.yaml": "base/training.yaml",
     "pipelines/": "pipelines/register.yaml",
     "training/runtime.yaml": "training-runtime.yaml",
+    "owner-role.yaml": "owner-role.yaml",
     "admission/kill-switch.yaml": "admission/kill-switch.yaml",
     "admission/base-models.yaml": "admission/base-models.yaml",
     "admission/image-digests.yaml": "admission/image-digests.yaml",

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import copy
+import os
+import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -130,6 +133,52 @@ def test_uninstall_leaves_data_and_nothing_else(
         assert ("Secret", "spice-store-setup") in objects(manifest)
     finally:
         helm.install(release, "spice", copy.deepcopy(values), namespace=namespace)
+
+
+def test_the_owner_of_a_namespace_installs_with_no_more_rights(
+    api: Any, kube_definitions: None, eventually: Any
+) -> None:
+    """With what an administrator applied once."""
+    from kubernetes import client
+
+    helm_python = pytest.importorskip("helm_python")
+    core, rights = client.CoreV1Api(api), client.RbacAuthorizationV1Api(api)
+    if not any("secrets" in (rule.resources or ()) for rule in rights.read_cluster_role("admin").rules or ()):
+        pytest.skip("NO CONTROLLERS: without kube-controller-manager the role admin is empty")
+    role = yaml.safe_load((CHART.parents[1] / "k8s/owner-role.yaml").read_text())
+    role["metadata"]["name"] = f"spice-test-{uuid.uuid4().hex[:8]}"
+    namespace = core.create_namespace({"metadata": {"generateName": "spice-test-"}}).metadata.name
+    group = "rbac.authorization.k8s.io"
+    binding = {
+        "metadata": {"name": "owner"},
+        "roleRef": {"apiGroup": group, "kind": "ClusterRole", "name": "admin"},
+        "subjects": [{"apiGroup": group, "kind": "User", "name": "spice-test-owner"}],
+    }
+    values = yaml.safe_load((CHART / "ci/multi-tenant-values.yaml").read_text())
+    values["pipelines"]["register"]["enabled"] = False  # its hook would wait for a pod
+    values["monitoring"] = {"serviceMonitor": True, "podMonitor": True, "rules": True, "dashboards": True}
+    rights.create_cluster_role(role)
+    try:
+        rights.create_namespaced_role_binding(namespace, binding)
+        owner = client.ApiClient(api.configuration)
+        owner.set_default_header("Impersonate-User", "spice-test-owner")
+        asked = {"namespace": namespace, "group": "trainer.kubeflow.org", "resource": "trainjobs", "verb": "create"}
+        review = {"spec": {"resourceAttributes": asked}}
+        reviews = client.AuthorizationV1Api(owner)
+        eventually(lambda: reviews.create_self_subject_access_review(review).status.allowed, "admin has the rights")
+        file = os.environ.get("KUBECONFIG", "")
+        given = {"kubeconfig_path": file} if Path(file).is_file() else {}
+        with (
+            helm_python.Chart.load(CHART) as chart,
+            contextlib.closing(
+                helm_python.Config(namespace=namespace, kube_as_user="spice-test-owner", **given)
+            ) as helm,
+        ):
+            assert helm.install(chart, "tenant", values, namespace=namespace)["status"] == "deployed"
+            helm.uninstall("tenant")
+    finally:
+        rights.delete_cluster_role(role["metadata"]["name"])
+        core.delete_namespace(namespace)
 
 
 def _stays(core: Any, namespace: str, secret: dict[str, str]) -> None:

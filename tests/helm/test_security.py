@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -65,6 +66,22 @@ def test_no_right_is_wider_than_needed() -> None:
             if {"secrets", "configmaps"} & set(rule["resources"]):
                 assert rule["resourceNames"], name
             assert not {"escalate", "bind", "impersonate", "deletecollection"} & set(rule["verbs"]), name
+
+
+def test_the_owner_of_a_namespace_may_give_what_the_accounts_need(render: Render) -> None:
+    ((role,),) = [
+        found for path, found in render({"ownerRole": {"enabled": True}}).items() if path == "owner-role.yaml"
+    ]
+    held = {
+        (group, resource, verb)
+        for rule in role["rules"]
+        for group, resource, verb in itertools.product(rule["apiGroups"], rule["resources"], rule["verbs"])
+    }
+    for account in ACCOUNTS.values():
+        for rule in account["rules"]:
+            given = set(itertools.product(rule["apiGroups"], rule["resources"], rule["verbs"]))
+            assert {right for right in given if right[0]} <= held, "admin itself has what is in the core group"
+    assert not {verb for _, _, verb in held} & {"*", "escalate", "bind", "impersonate"}
 
 
 def test_only_training_reaches_trainjobs() -> None:
