@@ -60,6 +60,7 @@ def values() -> Manifest:
         "store": {"url": "s3://spice", "endpoint": "s3.example.org"},
         "minio": {"enabled": True, "storage": "1Gi"},
         "gateway": {"enabled": True},
+        "ownerRole": {"enabled": True},
         "training": {"runtime": {"enabled": True}},
         "admission": {
             "policies": {"enabled": True},
