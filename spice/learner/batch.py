@@ -16,7 +16,7 @@ ROLES: tuple[Role, ...] = ("challenger", "reasoner")
 def microbatches(
     trajectories: Sequence[Trajectory], budgets: dict[str, int], tokens: int, rank: int, ranks: int
 ) -> dict[Role, list[Packed]]:
-    """One rank's packed micro-batches, by role.
+    """One rank's packed micro-batches, by each role that anybody has something to learn of.
 
     Weights are those of the whole batch, so the gradients of all ranks add up
     to the gradient of one that has it all. Neighbours in the order of prompts
@@ -34,8 +34,10 @@ def microbatches(
     telling = [(t, weight) for t, weight in weighted if t.advantage] or weighted
     found: dict[Role, list[Packed]] = {}
     for role in ROLES:
-        mine = _share([(t, weight) for t, weight in telling if t.role == role], rank, ranks)
-        found[role] = list(pack([t for t, _ in mine], [weight for _, weight in mine], tokens))
+        lessons = [(t, weight) for t, weight in telling if t.role == role]
+        if lessons:
+            mine = _share(lessons, rank, ranks)
+            found[role] = list(pack([t for t, _ in mine], [weight for _, weight in mine], tokens))
     return found
 
 

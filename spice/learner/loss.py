@@ -11,6 +11,8 @@ from spice.config import LearnerConfig
 from spice.learner.base import Trajectory
 
 _CHUNK = 512
+KEPT = 2**26
+"""So many logits, 256 MiB of float32, are rather kept for the backward pass than made again."""
 
 
 def sequence_weights(trajectories: Sequence[Trajectory], budgets: dict[str, int]) -> list[float]:
@@ -84,15 +86,16 @@ def corrected_loss(
 
 def token_logprobs(
     hidden: torch.Tensor,
-    head: torch.nn.Module,
+    head: torch.nn.Linear,
     targets: torch.Tensor,
     temperatures: torch.Tensor,
     allowed: torch.Tensor | None,
+    keep: int = KEPT,
 ) -> torch.Tensor:
     """Log-probability of each target under the distribution that it was drawn from.
 
     The [K, vocabulary] matrix never exists in one piece: it is made chunk by
-    chunk, and again in the backward pass.
+    chunk, and where it is large again in the backward pass. Both ways give the same bytes.
 
     Args:
         hidden: hidden state before each target, shape [K, hidden].
@@ -100,17 +103,17 @@ def token_logprobs(
         targets: token ids, shape [K].
         temperatures: shape [K].
         allowed: packed grammar bits as int32, shape [K, words], or `None`.
+        keep: most logits that are kept for the backward pass.
 
     Returns:
         float32, shape [K].
     """
-    pieces = []
+    again, pieces = len(targets) * head.out_features > keep, []
     for start in range(0, len(targets), _CHUNK):
         part = slice(start, start + _CHUNK)
         bits = None if allowed is None else allowed[part]
-        pieces.append(
-            checkpoint(_chunk, hidden[part], head, targets[part], temperatures[part], bits, use_reentrant=False)
-        )
+        given = hidden[part], head, targets[part], temperatures[part], bits
+        pieces.append(checkpoint(_chunk, *given, use_reentrant=False) if again else _chunk(*given))
     return torch.cat(pieces)
 
 

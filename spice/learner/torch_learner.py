@@ -21,7 +21,7 @@ import torch
 from spice.config import LearnerConfig
 from spice.errors import TrainingError
 from spice.learner.base import Role, Trajectory, UpdateStats
-from spice.learner.batch import microbatches
+from spice.learner.batch import ROLES, microbatches
 from spice.learner.flops import Flops, peak_flops
 from spice.learner.lora import add_adapters, merged_weights
 from spice.learner.loss import objective
@@ -150,7 +150,7 @@ class TorchLearner:
 
     def _accumulate(self, packs: Mapping[Role, Sequence[Packed]], tally: Tally, *, first: bool) -> dict[Role, float]:
         """Leave the gradient of the whole batch in the master weights; returns its norm by role."""
-        norms: dict[Role, float] = {}
+        norms: dict[Role, float] = dict.fromkeys(ROLES, 0.0)
         total: list[torch.Tensor] = []
         for role, mine in packs.items():
             for packed in mine:

@@ -10,17 +10,20 @@ each other, so the cost grows with the tokens and not with their square.
 
 from __future__ import annotations
 
+from collections.abc import MutableMapping
 from functools import cache
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch.nn.attention.flex_attention import BlockMask, create_block_mask, flex_attention
+from torch.utils.weak import WeakIdKeyDictionary
 
 NAME = "spice_tree"
 
 # Long enough for the processor's caches, short enough to leave most of the other branches out.
 _BLOCK = 256
+_known_blocks: MutableMapping[torch.Tensor, tuple[list[torch.Tensor], list[torch.Tensor]]] = WeakIdKeyDictionary()
 
 
 def tree_mask(ends: torch.Tensor, *, sparse: bool) -> torch.Tensor | BlockMask:
@@ -79,14 +82,10 @@ def tree_attention(
         return sparse.transpose(1, 2).contiguous(), None
     # A GPU would have to wait for the number of keys of each block, and has kernels that need no blocks.
     if query.shape[0] == 1 and query.shape[2] > _BLOCK and query.device.type == "cpu":
-        parts = []
-        for start in range(0, query.shape[2], _BLOCK):
-            block = slice(start, start + _BLOCK)
-            seen = attention_mask[0, 0, block].any(0).nonzero()[:, 0]
-            mask = attention_mask[:, :, block].index_select(3, seen)
-            keys, values = key.index_select(2, seen), value.index_select(2, seen)
-            parts.append(_folded(query[:, :, block], keys, values, mask, scaling, dropout))
-        out = torch.cat(parts, dim=2)
+        seen, masks = _blocks(attention_mask)
+        keys, values = (_Taken.apply(one, *seen) for one in (key, value))  # type: ignore[no-untyped-call]
+        parts = zip(torch.split(query, _BLOCK, 2), keys, values, masks, strict=True)
+        out = torch.cat([_folded(*part, scaling, dropout) for part in parts], dim=2)
     else:
         out = _folded(query, key, value, attention_mask, scaling, dropout)
     return out.transpose(1, 2).contiguous(), None
@@ -99,6 +98,38 @@ def register() -> None:
 
     AttentionInterface.register(NAME, tree_attention)
     AttentionMaskInterface.register(NAME, sdpa_mask)
+
+
+def _blocks(mask: torch.Tensor) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
+    """Which keys each block of queries sees, and its part of the mask; worked out once for all layers."""
+    found = _known_blocks.get(mask)
+    if found is None:
+        rows = torch.split(mask, _BLOCK, 2)
+        seen = [part[0, 0].any(0).nonzero()[:, 0] for part in rows]
+        found = seen, [part.index_select(3, keys) for part, keys in zip(rows, seen, strict=True)]
+        _known_blocks[mask] = found
+    return found
+
+
+class _Taken(torch.autograd.Function):
+    """Some keys for each block of queries: `index_select` along dimension 2, for several indices at once.
+
+    Backward by itself, torch would make a tensor of all keys for each block and add these up.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, keys: torch.Tensor, *taken: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        ctx.save_for_backward(*taken)
+        ctx.shape = keys.shape
+        return tuple(keys.index_select(2, one) for one in taken)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
+        total = gradients[0].new_zeros(ctx.shape)
+        # Last block first, as torch itself adds them up.
+        for one, gradient in zip(reversed(ctx.saved_tensors), reversed(gradients), strict=True):
+            total.index_add_(2, one, gradient)
+        return total, *(None for _ in gradients)
 
 
 @cache

@@ -8,6 +8,7 @@ hangs, with that rank's name and its last words.
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -26,6 +27,7 @@ from spice.training.watch import Watch
 
 _LOOK = 0.5
 _LAST_LINES = 20
+_ROOT_CAUSE = re.compile(r"Root Cause.*?\brank\s*: (\d+) .*?\(pid: (\d+)\)", re.DOTALL)  # in torchrun's log
 _GRACE = 20.0  # seconds that a rank has to say why it ends after another one ended
 
 
@@ -72,7 +74,7 @@ def launch(
                 _follow(process, folder, config, progress, stopper, clock)
             finally:
                 _end(process, folder)
-        return _outcome(folder, process.returncode, config.training.ranks)
+        return _outcome(folder, process.returncode)
 
 
 def _require_gpus(config: Config) -> None:
@@ -145,7 +147,7 @@ def _end(process: subprocess.Popen[bytes], folder: Path) -> None:
             process.wait()
 
 
-def _outcome(folder: Path, code: int, ranks: int) -> Ending:
+def _outcome(folder: Path, code: int) -> Ending:
     """What the ranks say of their end; whoever said nothing was ended from outside."""
     endings = Ending.read(folder)
     if code == 0 and 0 in endings and endings[0].error is None:
@@ -155,17 +157,22 @@ def _outcome(folder: Path, code: int, ranks: int) -> Ending:
     beats = {beat.rank: beat for beat in heartbeat.read(folder)}
     if failed and not failed[0].peers_gone:
         raise failed[0].exception()
-    if endings and all(ending.interrupted for ending in endings.values()):
+    if endings and endings.keys() >= beats.keys() and all(ending.interrupted for ending in endings.values()):
         raise KeyboardInterrupt
-    silent = sorted(beats.keys() - endings.keys())
-    # Where one never began, torchrun has ended the others, and only torchrun knows which came first.
-    if silent and len(beats) == ranks:
+    silent = {rank: beat.pid for rank, beat in beats.items() if rank not in endings}
+    log = (folder / "torchrun.log").read_text(errors="replace")
+    first = _ROOT_CAUSE.search(log)
+    if first and int(first[1]) not in endings:
+        # The others were then ended by torchrun, perhaps before they could say anything.
+        silent = {int(first[1]): int(first[2])}
+    if silent:
+        rank, pid = min(silent.items())
         raise TrainingError(
-            f"Rank {silent[0]} (process {beats[silent[0]].pid}) died without a word, as when the machine runs out of "
-            f"memory or somebody kills it. Go on from the last state with --resume. {_last_words(folder, silent[0])}"
+            f"Rank {rank} (process {pid}) died without a word, as when the machine runs out of memory or somebody "
+            f"kills it. Go on from the last state with --resume. {_last_words(folder, rank)}"
         )
-    log = (folder / "torchrun.log").read_text(errors="replace").splitlines()[-_LAST_LINES:]
-    raise TrainingError("\n".join(["The ranks could not be started. What torchrun said last:", *log]))
+    last = log.splitlines()[-_LAST_LINES:]
+    raise TrainingError("\n".join(["The ranks could not be started. What torchrun said last:", *last]))
 
 
 def _last_words(folder: Path, rank: int) -> str:

@@ -18,7 +18,7 @@ GIB = 2**30
 _CONTEXT = int(1.5 * GIB)  # CUDA context, kernels and NCCL's buffers
 _FRAGMENTED = 0.05  # of what the allocator hands out
 _BUCKET = 2**25  # elements that travel at once, in float32: spice.learner.ranks, and our DeepSpeed settings
-_LOGIT_ROWS = 512  # spice.learner.loss
+_LOGIT_ROWS, _KEPT_LOGITS = 512, 2**26  # spice.learner.loss
 _TYPICAL = 0.25  # of the longest output; a guess that `spice plan` names as one
 
 
@@ -160,7 +160,7 @@ def activation_bytes(shape: Shape, tokens: int, low: int, *, checkpointing: bool
     A layer keeps per token: its input and its normed input twice (4 hidden), queries, keys, values and attention's
     output (2 query + 2 key), gate, up and their product (3 inner). With checkpointing one layer has these at a time,
     and of the others only the input is kept. Beside them stand 512 rows of logits, in float32, with their gradient and
-    their mask, and the mask of the tree.
+    their mask, and the mask of the tree; and all logits, where they are so few that they are kept.
 
     Args:
         shape: of the model.
@@ -171,7 +171,8 @@ def activation_bytes(shape: Shape, tokens: int, low: int, *, checkpointing: bool
     query, key = shape.heads * shape.head_size, shape.key_heads * shape.head_size
     layer = low * tokens * (4 * shape.hidden + 2 * query + 2 * key + 3 * shape.inner)
     kept = low * tokens * shape.hidden * shape.layers + layer if checkpointing else layer * shape.layers
-    logits = 3 * 4 * min(tokens, _LOGIT_ROWS) * shape.vocabulary
+    pieces, whole = min(tokens, _LOGIT_ROWS) * shape.vocabulary, tokens * shape.vocabulary
+    logits = 4 * (3 * pieces + (whole if whole <= _KEPT_LOGITS else 0))
     return kept + logits
 
 

@@ -58,6 +58,16 @@ def test_pieces_give_the_numbers_and_gradients_of_one_matrix(ruled):
         torch.testing.assert_close(ours, theirs, atol=1e-4, rtol=1e-4)
 
 
+@pytest.mark.parametrize("ruled", [False, True])
+def test_logits_that_are_kept_and_logits_that_are_made_again_give_the_same_bytes(ruled):
+    found = []
+    for keep in (0, TOKENS * VOCABULARY):
+        hidden, head, targets, temperatures, bits = parts()
+        logprobs = token_logprobs(hidden, head, targets, temperatures, bits if ruled else None, keep)
+        found.append([logprobs, *torch.autograd.grad((logprobs * logprobs).sum(), [hidden, head.weight])])
+    assert all(kept.equal(again) for kept, again in zip(*found))
+
+
 def test_no_tensor_is_as_large_as_the_matrix_and_none_is_kept_for_the_backward_pass():
     hidden, head, targets, temperatures, _ = parts()
     kept = []
@@ -68,7 +78,7 @@ def test_no_tensor_is_as_large_as_the_matrix_and_none_is_kept_for_the_backward_p
 
     with Largest() as seen:
         with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
-            loss = token_logprobs(hidden, head, targets, temperatures, None).sum()
+            loss = token_logprobs(hidden, head, targets, temperatures, None, keep=0).sum()
         loss.backward()
     assert seen.elements <= 512 * VOCABULARY < TOKENS * VOCABULARY / 4
     assert max(kept) <= max(TOKENS * HIDDEN, HIDDEN * VOCABULARY)

@@ -63,10 +63,14 @@ def test_only_adapters_have_gradients_and_moments() -> None:
 
 def test_activations_by_hand() -> None:
     # 100 tokens in bfloat16; a layer keeps 4*4 + 2*4 + 2*2 + 3*8 = 52 numbers a token.
-    layer, logits = 2 * 100 * 52, 3 * 4 * 100 * 10
+    # So few logits are kept, beside the three pieces.
+    layer, logits = 2 * 100 * 52, (3 + 1) * 4 * 100 * 10
     assert sizing.activation_bytes(SMALL, 100, 2, checkpointing=False) == 2 * layer + logits
     kept = 2 * 100 * 4 * 2 + layer
     assert sizing.activation_bytes(SMALL, 100, 2, checkpointing=True) == kept + logits
+    many = 2**23  # of tokens: 10 logits each are too many to keep
+    kept = 2 * many * 4 * 2 + 2 * many * 52
+    assert sizing.activation_bytes(SMALL, many, 2, checkpointing=True) == kept + 3 * 4 * 512 * 10
 
 
 def test_tokens_of_the_papers_iteration() -> None:
