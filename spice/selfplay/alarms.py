@@ -87,7 +87,7 @@ def _labels(signals: Signals, history: Sequence[Signals], limits: HealthConfig) 
     """Gold answers that are wrong, and options that give them away; counts of the recent past together."""
     found = []
     recent = _recent(signals, history, limits)
-    right, n = _pooled("oracle", recent)
+    right, n = _pooled("oracle", _latest("oracle_n", signals, history, limits))
     if n >= _MIN_POOLED and right / n < limits.label_accuracy:
         limit = f"(limit {limits.label_accuracy:.0%}, n = {n:.0f})"
         text = f"the oracle finds {right / n:.0%} of the gold answers true {limit}"
@@ -143,7 +143,9 @@ def _tasks(signals: Signals, history: Sequence[Signals], limits: HealthConfig) -
         ("repetition", "self_bleu", limits.self_bleu, "is the likeness (BLEU) of the iteration's questions"),
         ("copying", "copied_coverage", limits.copied_coverage, "of the questions' words are copied in runs"),
     )
-    recent = _latest_tasks(signals, history, limits)
+    recent = _latest("tasks", signals, history, limits)
+    if not signals.get("tasks") or sum(one.get("tasks", 0.0) for one in recent) < limits.min_tasks:
+        return []
     found = [
         Alarm(name, f"{share:.0%} {what} (limit {limit:.0%})")
         for name, signal, limit, what in ceilings
@@ -184,16 +186,16 @@ def _recent(signals: Signals, history: Sequence[Signals], limits: HealthConfig) 
     return [*history[-_POOLED_WINDOWS * limits.window + 1 :], signals]
 
 
-def _latest_tasks(signals: Signals, history: Sequence[Signals], limits: HealthConfig) -> list[Signals]:
-    """The latest iterations that have enough tasks together, at most a window; none if they have too few."""
+def _latest(count: str, signals: Signals, history: Sequence[Signals], limits: HealthConfig) -> list[Signals]:
+    """The latest iterations that have enough tasks together by this count, at most a window."""
     chosen: list[Signals] = []
     tasks = 0.0
     for one in [signals, *reversed(history[-limits.window :])][: limits.window]:
         if tasks >= _ENOUGH_TASKS:
             break
         chosen.append(one)
-        tasks += one.get("tasks", 0.0)
-    return chosen if signals.get("tasks") and tasks >= limits.min_tasks else []
+        tasks += one.get(count, 0.0)
+    return chosen
 
 
 def _weighted(name: str, iterations: Sequence[Signals]) -> float:

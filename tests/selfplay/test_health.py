@@ -226,6 +226,13 @@ def test_few_audits_are_added_up_over_iterations():
     assert any("audit confirms 25% of the gold answers" in warning for warning in warnings(weak, [weak] * 9))
 
 
+def test_an_oracle_needs_few_iterations_to_see_labels_turn_false():
+    true, false = ({"oracle_n": 24.0, "oracle_right": right} for right in (24.0, 15.0))
+
+    assert warnings(false, [true] * 20) == []
+    assert any("oracle finds 62%" in warning for warning in warnings(false, [*[true] * 20, false]))
+
+
 def test_a_falling_audit_is_noticed_above_its_limit():
     good, worse = ({"audit_n": 10.0, "audit_right": right} for right in (9.0, 6.0))
     lenient = HealthConfig(audit_agree=0.5)
