@@ -139,11 +139,12 @@ def main() -> None:
     options.add_argument("--first-seed", type=int, default=FIRST_SEED)
     options.add_argument("--iterations", type=int, default=24)
     options.add_argument("--only", choices=PARTS, nargs="+", default=list(PARTS))
+    options.add_argument("--match", default="", help="scripted failures with this in their names alone")
     options.add_argument("--out", type=Path)
     chosen = options.parse_args()
     seeds = range(chosen.first_seed, chosen.first_seed + chosen.seeds)
     lines = []
-    for line in chain(heading(chosen), *(PARTS[part](seeds, chosen.iterations) for part in chosen.only)):
+    for line in chain(heading(chosen), *(PARTS[part](seeds, chosen) for part in chosen.only)):
         print(line, flush=True)
         lines.append(line)
     lines += ["", f"On {machine('transformers')}.", ""]
@@ -153,6 +154,7 @@ def main() -> None:
 
 def heading(chosen: argparse.Namespace) -> list[str]:
     flags = f"--seeds {chosen.seeds} --first-seed {chosen.first_seed} --iterations {chosen.iterations}"
+    flags += f" --match '{chosen.match}'" if chosen.match else ""
     return [
         "# Detectors of failing runs",
         "",
@@ -163,14 +165,17 @@ def heading(chosen: argparse.Namespace) -> list[str]:
     ]
 
 
-def scripted_rows(seeds: Sequence[int], iterations: int) -> Iterator[str]:
+def scripted_rows(seeds: Sequence[int], chosen: argparse.Namespace) -> Iterator[str]:
     yield from HEAD
     documents = list(passages())
     clean, poison = Corpus(documents), Corpus(poisoned(documents))
-    for one in FAILURES:
+    for one in (failure for failure in FAILURES if chosen.match in failure.name):
         corpus = poison if one.policy.answer else clean
         early, late = (
-            [play(replace(one.policy, since=n), corpus, seed, iterations, one.oracle, one.alarm) for seed in seeds]
+            [
+                play(replace(one.policy, since=n), corpus, seed, chosen.iterations, one.oracle, one.alarm)
+                for seed in seeds
+            ]
             if one.early or n == LATE
             else []
             for n in (1, LATE)
@@ -178,18 +183,18 @@ def scripted_rows(seeds: Sequence[int], iterations: int) -> Iterator[str]:
         yield row(one.name, one.alarm, early, late)
 
 
-def mismatch_rows(seeds: Sequence[int], _iterations: int) -> Iterator[str]:
+def mismatch_rows(seeds: Sequence[int], _chosen: argparse.Namespace) -> Iterator[str]:
     yield from HEAD
     for name, disturbance in mismatch.DISTURBANCES.items():
         runs = [mismatch.play(disturbance, seed, until="mismatch") for seed in seeds]
         yield row(f"mismatched engine: {name}", "mismatch", runs, [])
 
 
-def quiet_rows(seeds: Sequence[int], iterations: int) -> Iterator[str]:
+def quiet_rows(seeds: Sequence[int], chosen: argparse.Namespace) -> Iterator[str]:
     """The false alarms of healthy runs."""
     yield from ("", "| healthy runs | iterations | of them with an alarm | alarms |", "|---|---|---|---|")
     corpus = Corpus(list(passages()))
-    scripted = [play(HEALTHY, corpus, 1000 + seed, iterations, oracle=True) for seed in seeds]
+    scripted = [play(HEALTHY, corpus, 1000 + seed, chosen.iterations, oracle=True) for seed in seeds]
     yield _healthy_row("scripted, with an oracle", scripted)
     learning = [mismatch.play(mismatch.none, 1000 + seed, 12) for seed in seeds]
     yield _healthy_row("the arena's model, learning", learning)
