@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Sequence
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -96,6 +97,8 @@ class QuestionArchive:
         return mixed % np.uint64(self._n_buckets)
 
 
+# A question is looked for and, at the end of its iteration, remembered.
+@lru_cache(maxsize=4096)
 def _signature(text: str) -> NDArray[np.uint32]:
     """Smallest hash of the text's shingles under each hash function, shape [_HASHES]."""
     text = fold(text)

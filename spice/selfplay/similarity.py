@@ -6,6 +6,7 @@ import re
 import zlib
 from collections import defaultdict
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 from spice.selfplay.answers import fold
@@ -36,10 +37,8 @@ def extraction(text: str, document: str) -> Extraction:
 
     Runs are found greedily, from left to right, each as long as possible.
     """
-    words, source = split_words(text), split_words(document)
-    places = defaultdict(list)
-    for place, word in enumerate(source):
-        places[word].append(place)
+    words = split_words(text)
+    source, places = _indexed(document)
     runs = []
     start = 0
     while start < len(words):
@@ -81,6 +80,17 @@ def compressed_bytes(texts: Sequence[str]) -> int:
 def split_words(text: str) -> list[str]:
     """Split text into words, case and punctuation aside."""
     return _WORD.findall(fold(text))
+
+
+# Several questions in a row are about one document.
+@lru_cache(maxsize=8)
+def _indexed(document: str) -> tuple[list[str], dict[str, list[int]]]:
+    """A document's words, and where each of them stands."""
+    words = split_words(document)
+    places = defaultdict(list)
+    for place, word in enumerate(words):
+        places[word].append(place)
+    return words, dict(places)
 
 
 def _joined(texts: Sequence[str]) -> bytes:
