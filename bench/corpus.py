@@ -45,10 +45,13 @@ def main() -> None:
         return
     with tempfile.TemporaryDirectory(prefix="spice-bench-") as place:
         documents, rows = compared(Path(place), options.mb)
-        growth = [grown(Path(place) / f"{mb}", mb) for mb in SIZES if mb <= options.max_mb]
-    page = corpus_report.page(documents, rows, growth)
-    RESULTS.write_text(page)
-    print(page)
+        growth: list[tuple[int, Any]] = []
+        RESULTS.write_text(corpus_report.page(documents, rows, growth))
+        for mb in (size for size in SIZES if size <= options.max_mb):
+            growth.append(grown(Path(place) / f"{mb}", mb))
+            # After each size, since the largest take long and may be cut short.
+            RESULTS.write_text(corpus_report.page(documents, rows, growth))
+    print(RESULTS.read_text())
 
 
 def compared(place: Path, mb: float) -> tuple[Any, dict[tuple[str, str], Any]]:

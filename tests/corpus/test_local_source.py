@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from spice.config import CorpusConfig, StoreConfig
 from spice.corpus.document import Document, printable
+from spice.corpus.ingest import count_files
 from spice.corpus.parsing import Parser
 from spice.corpus.source import LeftOut, SourceItem
 from spice.corpus.sources import open_sources
@@ -128,13 +129,15 @@ def test_names_that_cannot_be_shown_are_told_apart(folder: Path) -> None:
     assert len(set(sources(folder))) == 5
 
 
-def test_very_deep_folders(folder: Path) -> None:
+@pytest.mark.parametrize("depth", [400, 1500])
+def test_very_deep_folders(folder: Path, depth: int) -> None:
     deep = folder
-    for _ in range(400):
+    for _ in range(depth):
         deep = deep / "d"
-    deep.mkdir(parents=True)
+        deep.mkdir()
     (deep / "a.txt").write_text("x")
-    assert sources(folder) == ["d/" * 400 + "a.txt"]
+    assert sources(folder) == ["d/" * depth + "a.txt"]
+    assert count_files(folder) == 1
 
 
 @pytest.mark.parametrize("name", ["nowhere", "ftp://host/folder"])
