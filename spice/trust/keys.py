@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from spice.errors import ConfigError, RefusedError
 from spice.trust.signing import Signer
+from spice.trust.token import checkpoint_point
 
 NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 
@@ -31,25 +32,40 @@ def private_key_path(name: str, folder: Path, generation: int = 1) -> Path:
     return folder / (f"{name}.pem" if generation == 1 else f"{name}.{generation}.pem")
 
 
-def create_signer(name: str, folder: Path, generation: int = 1) -> Signer:
+def create_signer(name: str, folder: Path, generation: int = 1, token: str = "") -> Signer:
     """Make a new private key that only its owner can read.
+
+    Args:
+        name: of the key.
+        folder: of private keys.
+        generation: one more than the rotations before it.
+        token: PKCS#11 URI of the key that is to sign checkpoints. It is kept beside the private key.
 
     Raises:
         ConfigError: the name is unfit, or there is such a key already.
+        RefusedError: the token does not give a key that can sign checkpoints; nothing is made.
     """
     path = private_key_path(name, folder, generation)
+    taken = ConfigError(f"There is already a private key {path}. Take another name.")
+    if path.exists():
+        raise taken
+    if token:
+        checkpoint_point(token)
     key = Ed25519PrivateKey.generate()
     pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     try:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        _token_path(path).unlink(missing_ok=True)  # of an attempt that went no further
+        if token:
+            _write_once(_token_path(path), token.encode())
         _write_once(path, pem)
     except FileExistsError as error:
-        raise ConfigError(f"There is already a private key {path}. Take another name.") from error
+        raise taken from error
     except OSError as error:
         raise ConfigError(
             f"The private key {path} could not be written: {error.strerror}. SPICE_HOME names another folder."
         ) from error
-    return Signer(name, key)
+    return Signer(name, key, token=token)
 
 
 def load_signer(name: str, folder: Path, generation: int = 1) -> Signer:
@@ -64,6 +80,8 @@ def load_signer(name: str, folder: Path, generation: int = 1) -> Signer:
             mode = os.fstat(file.fileno()).st_mode
             pem = file.read()
         key = serialization.load_pem_private_key(pem, password=None)
+        beside = _token_path(path)
+        token = beside.read_text("utf-8") if beside.exists() else ""
     except FileNotFoundError as error:
         raise RefusedError(
             f"There is no private key {path} on this machine. Make one with `spice keys create {name}`, "
@@ -75,7 +93,12 @@ def load_signer(name: str, folder: Path, generation: int = 1) -> Signer:
         raise RefusedError(f"Others can read the private key {path}. Run `chmod 600 {path}`, or replace the key.")
     if not isinstance(key, Ed25519PrivateKey):
         raise RefusedError(f"{path} is not an Ed25519 key. Make one with `spice keys create NAME`.")
-    return Signer(name, key)
+    return Signer(name, key, token=token)
+
+
+def _token_path(private_key: Path) -> Path:
+    """Where it says which token holds the checkpoint key, beside a private key."""
+    return private_key.with_suffix(".token")
 
 
 def _write_once(path: Path, data: bytes) -> None:

@@ -97,7 +97,11 @@ def _refuse_taken(keyring: Keyring, record: PublicKey) -> None:
             others = keyring.generations(name)
         except SpiceError:
             continue  # a record that counts for nothing takes no key
-        if any(other.public_key == record.public_key for other in others):
+        if any(other.public_key == record.public_key or _same_checkpoint_key(other, record) for other in others):
             raise RefusedError(f"This key is registered as {name} already; a person has one key under one name.")
         if shared := {record.name, *record.identities} & {name, *others[-1].identities}:
             raise RefusedError(f"{name} is {', '.join(sorted(shared))} already; an identity belongs to one person.")
+
+
+def _same_checkpoint_key(one: PublicKey, other: PublicKey) -> bool:
+    return one.checkpoint_key is not None and one.checkpoint_key == other.checkpoint_key

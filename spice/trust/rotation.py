@@ -21,7 +21,9 @@ from spice.trust.register import write_record
 from spice.trust.signing import Signer
 
 
-def rotate_own(store: ObjectStore, name: str, folder: Path, clock: Clock, admin: Signer | None = None) -> PublicKey:
+def rotate_own(
+    store: ObjectStore, name: str, folder: Path, clock: Clock, admin: Signer | None = None, token: str = ""
+) -> PublicKey:
     """Make the next private key of `name` in `folder` and let it take the place of the one in force.
 
     Args:
@@ -30,9 +32,11 @@ def rotate_own(store: ObjectStore, name: str, folder: Path, clock: Clock, admin:
         folder: of private keys. The old one stays: another store may know it.
         clock: dates the entry.
         admin: who vouches for the new key, if the old one is lost or revoked; else the old one does.
+        token: PKCS#11 URI of a new key that is to sign checkpoints; by default it is derived from the private one.
 
     Raises:
-        RefusedError: the old private key is not there or does not count, and no admin vouches.
+        RefusedError: the old private key is not there or does not count, and no admin vouches; or the token's key was
+            used before.
     """
     keyring = Keyring(store)
     Ledger(store, keyring, _ignore).catch_up()
@@ -40,7 +44,7 @@ def rotate_own(store: ObjectStore, name: str, folder: Path, clock: Clock, admin:
     by = admin or load_signer(name, folder, number)
     keyring.require(by, "admin" if admin else None)
     there = private_key_path(name, folder, number + 1).exists()
-    new = (load_signer if there else create_signer)(name, folder, number + 1)
+    new = load_signer(name, folder, number + 1) if there else create_signer(name, folder, number + 1, token)
     return rotate(store, new, by, clock)
 
 
@@ -63,7 +67,13 @@ def rotate(store: ObjectStore, new: Signer, by: Signer, clock: Clock) -> PublicK
     if old.public_key == new.public_key:
         return old
     keyring.require(by, None if by.name == new.name else "admin")
-    generation = keyring.generations(new.name).index(old) + 2
+    generations = keyring.generations(new.name)
+    if any(one.checkpoint_key == new.checkpoint_key and one.public_key != new.public_key for one in generations):
+        raise RefusedError(
+            f"An earlier key of {new.name} signed checkpoints with the same key of the token, so ending that one would "
+            "end nothing. Make a new key in the token and name it."
+        )
+    generation = generations.index(old) + 2
     record = PublicKey.model_validate(
         {**old.model_dump(), "public_key": new.public_key, "checkpoint_key": new.checkpoint_key}
     )

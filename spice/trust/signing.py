@@ -8,6 +8,7 @@ signature; wrapping it in base64 gives a DSSE envelope with the same signature.
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Annotated, Any
 
 from cryptography.hazmat.primitives import hashes
@@ -21,6 +22,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from spice.store.canonical import JSON, digest, dumps
 from spice.trust.principal import Principal
+from spice.trust.token import checkpoint_point
 
 # Lower case only: another spelling of the same bytes would let an object change without its signature breaking.
 Hex64 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
@@ -37,12 +39,14 @@ class Signer:
         name: of the key.
         key: the private key.
         principal: the person for whom a service's key signs; `None` if its owner acts for themselves.
+        token: PKCS#11 URI of the key that signs checkpoints; "" if that is derived from the private key.
     """
 
-    def __init__(self, name: str, key: Ed25519PrivateKey, principal: Principal | None = None) -> None:
+    def __init__(self, name: str, key: Ed25519PrivateKey, principal: Principal | None = None, token: str = "") -> None:
         self.name = name
         self.public_key = key.public_key().public_bytes_raw().hex()
         self.principal = principal
+        self.token = token
         self._key = key
 
     @property
@@ -50,15 +54,21 @@ class Signer:
         """Who acts: the principal, or the owner of the key."""
         return self.principal.name if self.principal else self.name
 
-    @property
+    @cached_property
     def checkpoint_key(self) -> str:
-        """The public half of `checkpoint_private_key`, as 33 compressed bytes in hexadecimal."""
+        """The public half of the key that signs checkpoints, as 33 compressed bytes in hexadecimal.
+
+        Raises:
+            ConfigError, RefusedError: it is in a token that does not give it; see `spice.trust.token`.
+        """
+        if self.token:
+            return checkpoint_point(self.token)
         point = self.checkpoint_private_key().public_key()
         return point.public_bytes(Encoding.X962, PublicFormat.CompressedPoint).hex()
 
     def acting_for(self, principal: Principal) -> Signer:
         """The same key, signing for a person whom the key's owner, a service, identified."""
-        return Signer(self.name, self._key, principal)
+        return Signer(self.name, self._key, principal, self.token)
 
     def sign(self, kind: str, payload: JSON) -> str:
         """The signature of `payload` as a document of type `kind`, as 128 hexadecimal digits."""
@@ -73,7 +83,7 @@ class Signer:
         return Signed(kind=kind, payload=payload, signer=self.name, signature=self.sign(kind, payload))
 
     def checkpoint_private_key(self) -> ec.EllipticCurvePrivateKey:
-        """The P-256 key that signs checkpoints, since OpenSSF model-signing takes no Ed25519 keys.
+        """The P-256 key that signs checkpoints without a token, since OpenSSF model-signing takes no Ed25519 keys.
 
         It is derived, so that people keep one secret, and one rotation or revocation covers both. 48 bytes leave the
         remainder without noticeable bias.
