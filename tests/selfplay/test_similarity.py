@@ -1,3 +1,5 @@
+import random
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -77,6 +79,16 @@ def test_archive_finds_every_question_again(questions):
     archive.add(questions)
 
     assert len(archive) == len(questions)
+    assert all(archive.seen(question) for question in questions)
+
+
+def test_archive_finds_equal_questions_again_however_alike_all_are():
+    """Three digits and two operations make many questions and few shingles."""
+    rng = random.Random(0)
+    questions = ["".join(rng.choice(("x+1 ", "x+2 ", "3x+1 ")) for _ in range(9)) for _ in range(5000)]
+    archive = QuestionArchive()
+    archive.add(questions)
+
     assert all(archive.seen(question) for question in questions)
 
 
