@@ -183,17 +183,17 @@ def test_random_ranks_are_killed_at_random_times_again_and_again(tmp_path: Path)
     iteration = (told[-1] - told[0]) / (len(told) - 1)
 
     assert ingested(killed) == corpus
+    record = killed / f"runs/{RUN}/run.json"  # a rank may fall before there is a run to go on with
     for number in range(KILLS):
         steps = rng.choice([None, 0, 0, 1, 2])
         within = 8.0 if steps is None else 2 * iteration
-        with Killer(rng.randrange(2), steps, rng.uniform(0.0, within)) as killer:
-            begun = (killed / f"runs/{RUN}/run.json").exists()
-            with pytest.raises(TrainingError) as caught:
-                train(killed, corpus, resume=begun, progress=killer.progress, sets=sets)
+        killer = Killer(rng.randrange(2), steps, rng.uniform(0.0, within))
+        with killer, pytest.raises(TrainingError) as caught:
+            train(killed, corpus, resume=record.exists(), progress=killer.progress, sets=sets)
         print(f"{number + 1:2}: {killer}: {str(caught.value).splitlines()[0]}")
         assert f"Rank {killer.victim} " in str(caught.value)
         assert not ranks_of(os.getpid())
-    train(killed, corpus, resume=True, sets=sets)
+    train(killed, corpus, resume=record.exists(), sets=sets)
     assert digests(killed) == digests(whole)
     for tasks in sorted((whole / f"runs/{RUN}/tasks").iterdir()):
         assert (killed / f"runs/{RUN}/tasks" / tasks.name).read_bytes() == tasks.read_bytes()
