@@ -122,10 +122,10 @@ def memory(remembered: int) -> list[str]:
     seen = sum(archive.seen(question) for question in known)
     looking = (time.process_time() - start) / len(known)
     return [
-        f"An archive of {len(archive):,} questions takes {took:.0f} MiB more at its peak than none. A look-up takes "
-        f"{1e6 * looking:.0f} microseconds, entering a question {1e6 * filling / remembered:.0f}; the longest "
-        f"thousand took {longest:.2f} s, since the archive doubles in size from time to time. Of the first thousand "
-        f"questions {seen} are found again.",
+        f"An archive of {len(archive):,} questions takes {took:.0f} MiB more at its peak than none. Looking up a known "
+        f"question takes {1e6 * looking:.0f} microseconds, entering a question {1e6 * filling / remembered:.0f}; the "
+        f"longest thousand took {longest:.2f} s, since the archive doubles in size from time to time. Of the first "
+        f"thousand questions {seen} are found again."
     ]
 
 
