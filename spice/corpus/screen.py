@@ -4,13 +4,15 @@ A document that says "ignore your instructions" would speak to the Challenger.
 Such documents are quarantined whole. The rules ask for a command, not for the
 words: "the jury was told to disregard previous instructions" passes. Text is
 compared after invisible characters are gone and look-alike forms are folded,
-so spacing tricks do not help.
+so spacing tricks do not help. Nor do lines that end within words; a command with
+line ends both within words and between them does pass.
 """
 
 from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Callable
 
 # Where a command may begin: a sentence, a clause, a bracket, or after words that make it one.
 _COMMAND = (
@@ -82,6 +84,7 @@ _RULES: tuple[tuple[str, tuple[str, ...], re.Pattern[str]], ...] = (
         ),
     ),
 )
+_WITHIN = re.compile(r"[^\W\d_]\n[^\W\d_]")  # a line that may end within a word
 _TAGS = re.compile("[\U000e0020-\U000e007e]{12,}")
 _INVISIBLE = re.compile("[\u200b-\u200f\u2060-\u2064\ufeff\u202a-\u202e\u180e\ufe00-\ufe0f\U000e0100-\U000e01ef]{16,}")
 
@@ -100,10 +103,16 @@ def injection(raw: str, cleaned: str) -> tuple[str, str] | None:
             return "hides a payload in zero-width characters", ""
     folded = cleaned if cleaned.isascii() else unicodedata.normalize("NFKC", cleaned)
     folded = folded.lower().replace("’", "'")
-    if "\n" in folded:
-        folded = "\n\n".join(" ".join(paragraph.split()) for paragraph in folded.split("\n\n"))
+    return _broken(" ".join, folded) or (_broken("".join, folded) if _WITHIN.search(folded) else None)
+
+
+def _broken(join: Callable[[list[str]], str], text: str) -> tuple[str, str] | None:
+    """What `injection` says of a text whose lines end between words, or within them."""
+    if "\n" in text:
+        paragraphs = (join(paragraph.split("\n")) for paragraph in text.split("\n\n"))
+        text = "\n\n".join(" ".join(paragraph.split()) for paragraph in paragraphs)
     for reason, needles, rule in _RULES:
-        if any(needle in folded for needle in needles) and (match := rule.search(folded)):
+        if any(needle in text for needle in needles) and (match := rule.search(text)):
             begin = max(0, match.start() - 20)
-            return reason, folded[begin : match.end() + 40].strip()
+            return reason, text[begin : match.end() + 40].strip()
     return None
