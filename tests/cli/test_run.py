@@ -40,10 +40,19 @@ class Stages:
         ref = artifacts.write(self.store, f"datasets/{name}", {}, {"counts": counts})
         return types.SimpleNamespace(ref=ref, counts=counts)
 
-    def train(self, corpus: str, config: Config, run: str, resume: bool, progress: Callable[..., None]) -> Any:
+    def train(
+        self,
+        corpus: str,
+        config: Config,
+        run: str,
+        resume: bool,
+        progress: Callable[..., None],
+        from_iteration: int | None = None,
+    ) -> Any:
         self.store.put(f"runs/{run}/config.json", config.model_dump_json().encode())
         self.store.put(f"runs/{run}/run.json", json.dumps({"status": "running", "corpus": corpus}).encode())
-        self._called("train", corpus, config.seed, resume)
+        back = () if from_iteration is None else (from_iteration,)
+        self._called("train", corpus, config.seed, resume, *back)
         return types.SimpleNamespace(run=run, checkpoint="checkpoints/after", base="checkpoints/before")
 
     def evaluate(
@@ -189,6 +198,10 @@ def test_train_takes_a_dataset_by_name_and_resumes_by_run(stages: Stages, comman
     code, out, _ = command("train", "--resume", "second", "--json")
     assert code == 0
     assert stages.calls[-1] == ("train", ref, 3, True)
+
+    assert command("train", "--resume", "second", "--from-iteration", "4")[0] == 0
+    assert stages.calls[-1] == ("train", ref, 3, True, 4)
+    assert command("train", "factbook", "--from-iteration", "4")[0] == 2
 
 
 def test_a_made_up_run_name_begins_with_the_dataset(stages: Stages, command: Any, tmp_path: Path) -> None:
