@@ -131,13 +131,18 @@ def test_names_that_cannot_be_shown_are_told_apart(folder: Path) -> None:
 
 @pytest.mark.parametrize("depth", [400, 1500])
 def test_very_deep_folders(folder: Path, depth: int) -> None:
-    deep = folder
+    made = [folder]
     for _ in range(depth):
-        deep = deep / "d"
-        deep.mkdir()
-    (deep / "a.txt").write_text("x")
-    assert sources(folder) == ["d/" * depth + "a.txt"]
-    assert count_files(folder) == 1
+        made.append(made[-1] / "d")
+        made[-1].mkdir()
+    (made[-1] / "a.txt").write_text("x")
+    try:
+        assert sources(folder) == ["d/" * depth + "a.txt"]
+        assert count_files(folder) == 1
+    finally:  # a later run of pytest removes old folders, by a function that calls itself
+        (made[-1] / "a.txt").unlink()
+        for deep in reversed(made[1:]):
+            deep.rmdir()
 
 
 @pytest.mark.parametrize("name", ["nowhere", "ftp://host/folder"])
