@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
+import threading
 from collections.abc import Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, wait
 from multiprocessing.queues import SimpleQueue
@@ -12,7 +14,9 @@ from spice.arena.arm import Arm, configuration, play
 from spice.arena.results import ArmResult
 from spice.config import StoreConfig
 from spice.training.loop import Progress
+from spice.training.stopping import terminable
 
+_TERMINATED = 128 + signal.SIGTERM
 _POLL_S = 0.5
 _queue: SimpleQueue[tuple[int, int, str, str]] | None = None
 
@@ -20,7 +24,7 @@ _queue: SimpleQueue[tuple[int, int, str, str]] | None = None
 def play_all(arms: Sequence[Arm], store: StoreConfig, jobs: int | None, progress: Progress) -> list[ArmResult]:
     """Play every arm; finished ones are only read, begun ones go on where they were stopped.
 
-    An interruption reaches every process: each saves its state first.
+    An interruption reaches every process, by Ctrl-C, by SIGTERM or by this process's death: each saves its state first.
 
     Args:
         arms: what to play.
@@ -35,19 +39,20 @@ def play_all(arms: Sequence[Arm], store: StoreConfig, jobs: int | None, progress
     context = multiprocessing.get_context("spawn")
     queue = context.SimpleQueue()
     done = [0] * len(arms)
-    with ProcessPoolExecutor(_workers(jobs, len(arms)), context, _remember, (queue,)) as pool:
+    with ProcessPoolExecutor(_workers(jobs, len(arms)), context, _begin, (queue,)) as pool:
         futures = [pool.submit(_play, index, arm, store) for index, arm in enumerate(arms)]
         pending: set[Future[ArmResult]] = set(futures)
         try:
-            while pending:
-                finished, pending = wait(pending, timeout=_POLL_S)
-                note = _drain(queue, arms, done)
-                for index, future in enumerate(futures):
-                    if future in finished:
-                        future.result()
-                        done[index] = lengths[index]
-                if note or finished:
-                    progress(sum(done), sum(lengths), "arena", note)
+            with terminable(_end_arms):
+                while pending:
+                    finished, pending = wait(pending, timeout=_POLL_S)
+                    note = _drain(queue, arms, done)
+                    for index, future in enumerate(futures):
+                        if future in finished:
+                            future.result()
+                            done[index] = lengths[index]
+                    if note or finished:
+                        progress(sum(done), sum(lengths), "arena", note)
         except BaseException:
             # Arms that have not begun are not worth waiting for; those under way end by themselves or were told to.
             pool.shutdown(wait=False, cancel_futures=True)
@@ -69,9 +74,23 @@ def _drain(queue: SimpleQueue[tuple[int, int, str, str]], arms: Sequence[Arm], d
     return note
 
 
-def _remember(queue: SimpleQueue[tuple[int, int, str, str]]) -> None:
+def _end_arms() -> None:
+    # A terminal sends Ctrl-C to every process, but who sends SIGTERM means us all and names one.
+    for child in multiprocessing.active_children():
+        child.terminate()
+
+
+def _begin(queue: SimpleQueue[tuple[int, int, str, str]]) -> None:
     global _queue  # noqa: PLW0603  a queue can be handed to a worker only while it is born
     _queue = queue
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os.kill(os.getpid(), signal.SIGTERM)
 
 
 def _play(index: int, arm: Arm, store: StoreConfig) -> ArmResult:
@@ -80,4 +99,10 @@ def _play(index: int, arm: Arm, store: StoreConfig) -> ArmResult:
         if _queue is not None:
             _queue.put((index, done, what, note))
 
-    return play(arm, store, progress)
+    try:
+        return play(arm, store, progress)
+    except KeyboardInterrupt:
+        parent = multiprocessing.parent_process()
+        if parent is not None and not parent.is_alive():
+            os._exit(_TERMINATED)  # the pool would wait for work that nobody is left to give
+        raise

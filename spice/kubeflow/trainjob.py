@@ -9,12 +9,8 @@ from __future__ import annotations
 
 import logging
 import os
-import signal
-import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from types import FrameType
+from collections.abc import Callable, Mapping
 
 from spice.config import Config
 from spice.errors import ClusterError, StoreError, TrainingError
@@ -24,6 +20,7 @@ from spice.kubeflow.manifest import job_name, manifest
 from spice.promotion.switch import require_disengaged
 from spice.reporting import run_info
 from spice.store import ObjectStore, open_store
+from spice.training.stopping import terminable
 
 _LOG = logging.getLogger(__name__)
 _WATCH_SECONDS = 10
@@ -63,7 +60,7 @@ class TrainJobs:
             config = continued(store, run, corpus, config)
             if run_info(store, run).checkpoint is not None:
                 return _made(store, run)
-        with _terminable():
+        with terminable():  # a cancelled pipeline ends its pods by SIGTERM
             for attempt in range(config.kubeflow.restarts + 1):
                 ended = self._attempt(job_name(run, attempt), corpus, config, run, store, progress)
                 if ended is None:
@@ -204,20 +201,3 @@ def _reason(pods: list[Pod], lines: list[str]) -> str:
         if pod.message:
             return f"{pod.name}: {pod.message.strip()}"
     return "\n".join(["The last lines of its log:", *lines]) if lines else ""
-
-
-@contextmanager
-def _terminable() -> Iterator[None]:
-    """Let SIGTERM, by which a cancelled pipeline ends its pods, run the clean-up like Ctrl-C does."""
-
-    def stop(_number: int, _frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
-
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    previous = signal.signal(signal.SIGTERM, stop)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, previous)

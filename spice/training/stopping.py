@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import signal
 import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import FrameType, TracebackType
 from typing import Self
 
@@ -34,3 +36,25 @@ class Stopper:
         if self.wanted:
             raise KeyboardInterrupt
         self.wanted = True
+
+
+@contextmanager
+def terminable(first: Callable[[], None] = lambda: None) -> Iterator[None]:
+    """Let SIGTERM end the block as Ctrl-C does, by `KeyboardInterrupt`, so that it is left in order.
+
+    Args:
+        first: called before that, in the signal's handler.
+    """
+
+    def stop(_number: int, _frame: FrameType | None) -> None:
+        first()
+        raise KeyboardInterrupt
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    previous = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, previous)
