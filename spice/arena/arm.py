@@ -129,6 +129,8 @@ def _prepare(arm: Arm, place: world.World, report: Report) -> None:
 def _examined(opened: ObjectStore, arm: Arm, config: Config, trained: Trained) -> ArmResult:
     lines = _metrics(opened, trained.run, config.training.iterations)
     suite = corpus.exam(world.find(arm.world), arm.part)
+    # A search looks at the end alone; a comparison draws the way there, too.
+    checkpoints = trained.checkpoints if arm.part == "test" else trained.checkpoints[-1:]
     readings = [
         Reading(
             iteration=iteration,
@@ -136,7 +138,7 @@ def _examined(opened: ObjectStore, arm: Arm, config: Config, trained: Trained) -
             seconds=sum(line["seconds"]["total"] for line in lines[:iteration]),
             answers=examine(opened, ref, config, suite),
         )
-        for iteration, ref in trained.checkpoints
+        for iteration, ref in checkpoints
     ]
     alarms = Counter(alarm for line in lines for alarm in line["alarms"])
     return ArmResult(
