@@ -6,11 +6,13 @@ import contextlib
 import io
 import json
 import os
+import re
 import shutil
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import uuid
 from collections.abc import Callable, Iterator
@@ -20,6 +22,7 @@ from typing import Any
 
 import hypothesis
 import pytest
+import yaml
 
 from spice.config import StoreConfig
 
@@ -40,6 +43,60 @@ class S3Server:
     endpoint: str
     bucket: str = BUCKET
     locked_bucket: str = LOCKED_BUCKET
+
+
+@dataclass(frozen=True)
+class HelmProgram:
+    """Helm's command line, with what tests use of helm-python-sdk; a chart is the path of its folder."""
+
+    path: str
+    namespace: str = "spice"
+    user: str = ""
+
+    def render(self, chart: Path, values: dict[str, Any], name: str) -> dict[str, str]:
+        """The manifests by template; the notes are not among them."""
+        found: dict[str, str] = {}
+        for document in re.split(r"(?m)^---$", self("template", name, str(chart), **values)):
+            if source := re.match(r"\s*# Source: (\S+)", document):
+                found[source[1]] = f"{found.get(source[1], '')}---{document}"
+        return found
+
+    def install(self, chart: Path, name: str, values: dict[str, Any], **_: str) -> dict[str, str]:
+        self("install", name, str(chart), **values)
+        return self.status(name)
+
+    def upgrade(self, chart: Path, name: str, values: dict[str, Any], **_: str) -> None:
+        self("upgrade", name, str(chart), **values)
+
+    def rollback(self, name: str, version: int) -> None:
+        self("rollback", name, str(version))
+
+    def uninstall(self, name: str) -> None:
+        self("uninstall", name, "--ignore-not-found")
+
+    def status(self, name: str) -> dict[str, str]:
+        found = json.loads(self("status", name, "--output=json"))
+        return {"status": found["info"]["status"], "manifest": found["manifest"]}
+
+    def __call__(self, *arguments: str, **values: Any) -> str:
+        """Run it, with values from a file. What it refuses is a `RuntimeError` with its own words."""
+        options = [f"--namespace={self.namespace}", *([f"--kube-as-user={self.user}"] if self.user else [])]
+        with tempfile.NamedTemporaryFile("w", suffix=".yaml") as file:
+            yaml.safe_dump(values, file)
+            file.flush()
+            given = [f"--values={file.name}"] if values else []
+            command = [self.path, *arguments, *given, *options]
+            done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode != 0:
+            raise RuntimeError(done.stdout + done.stderr)
+        return done.stdout
+
+
+@pytest.fixture(scope="session")
+def helm_program() -> HelmProgram | None:
+    """The command line that HELM names, of Helm 3 or 4; without, tests use Helm's library."""
+    path = os.environ.get("HELM")
+    return HelmProgram(path) if path else None
 
 
 @pytest.fixture(scope="session")

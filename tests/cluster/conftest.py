@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import dataclasses
 import os
 import uuid
 from collections.abc import Callable, Iterator, Mapping
@@ -43,8 +44,11 @@ def namespace(api: Any, kube_definitions: None) -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def helm(namespace: str) -> Iterator[Any]:
-    """Helm, looking at the namespace."""
+def helm(helm_program: Any, namespace: str) -> Iterator[Any]:
+    """Helm, looking at the namespace: its library, or the program that HELM names."""
+    if helm_program is not None:
+        yield dataclasses.replace(helm_program, namespace=namespace)
+        return
     helm_python = pytest.importorskip("helm_python", reason="NO HELM: install helm-python-sdk (the dev extra)")
     # Its library has the environment from when it was loaded.
     file = Path(os.environ.get("KUBECONFIG", ""))
@@ -73,8 +77,14 @@ def values() -> Manifest:
 
 
 @pytest.fixture(scope="session")
-def release(helm: Any, values: Manifest, namespace: str) -> Iterator[Any]:
+def release(helm: Any, helm_program: Any, values: Manifest, namespace: str) -> Iterator[Any]:
     """The chart, installed."""
+    if helm_program is not None:
+        chart = ROOT / "helm/spice"
+        helm.install(chart, RELEASE, values)
+        yield chart
+        helm.uninstall(RELEASE)
+        return
     helm_python = pytest.importorskip("helm_python")
     with helm_python.Chart.load(ROOT / "helm/spice") as chart:
         helm.install(chart, RELEASE, copy.deepcopy(values), namespace=namespace)

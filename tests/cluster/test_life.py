@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import copy
+import dataclasses
 import os
 import uuid
 from collections.abc import Callable, Iterator
@@ -136,12 +137,11 @@ def test_uninstall_leaves_data_and_nothing_else(
 
 
 def test_the_owner_of_a_namespace_installs_with_no_more_rights(
-    api: Any, kube_definitions: None, eventually: Any
+    api: Any, kube_definitions: None, eventually: Any, helm_program: Any
 ) -> None:
     """With what an administrator applied once."""
     from kubernetes import client
 
-    helm_python = pytest.importorskip("helm_python")
     core, rights = client.CoreV1Api(api), client.RbacAuthorizationV1Api(api)
     if not any("secrets" in (rule.resources or ()) for rule in rights.read_cluster_role("admin").rules or ()):
         pytest.skip("NO CONTROLLERS: without kube-controller-manager the role admin is empty")
@@ -166,19 +166,28 @@ def test_the_owner_of_a_namespace_installs_with_no_more_rights(
         review = {"spec": {"resourceAttributes": asked}}
         reviews = client.AuthorizationV1Api(owner)
         eventually(lambda: reviews.create_self_subject_access_review(review).status.allowed, "admin has the rights")
-        file = os.environ.get("KUBECONFIG", "")
-        given = {"kubeconfig_path": file} if Path(file).is_file() else {}
-        with (
-            helm_python.Chart.load(CHART) as chart,
-            contextlib.closing(
-                helm_python.Config(namespace=namespace, kube_as_user="spice-test-owner", **given)
-            ) as helm,
-        ):
+        with _as_user("spice-test-owner", namespace, helm_program) as (helm, chart):
             assert helm.install(chart, "tenant", values, namespace=namespace)["status"] == "deployed"
             helm.uninstall("tenant")
     finally:
         rights.delete_cluster_role(role["metadata"]["name"])
         core.delete_namespace(namespace)
+
+
+@contextlib.contextmanager
+def _as_user(user: str, namespace: str, helm_program: Any) -> Iterator[tuple[Any, Any]]:
+    """Helm, acting as a user in a namespace, and the chart as it takes it."""
+    if helm_program is not None:
+        yield dataclasses.replace(helm_program, namespace=namespace, user=user), CHART
+        return
+    helm_python = pytest.importorskip("helm_python")
+    file = os.environ.get("KUBECONFIG", "")
+    given = {"kubeconfig_path": file} if Path(file).is_file() else {}
+    with (
+        helm_python.Chart.load(CHART) as chart,
+        contextlib.closing(helm_python.Config(namespace=namespace, kube_as_user=user, **given)) as helm,
+    ):
+        yield helm, chart
 
 
 def _stays(core: Any, namespace: str, secret: dict[str, str]) -> None:

@@ -1,8 +1,10 @@
-"""The chart, rendered offline through Helm's own library."""
+"""The chart, rendered offline by Helm: its own library, or the program that HELM names."""
 
 from __future__ import annotations
 
+import contextlib
 import copy
+import functools
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -27,11 +29,15 @@ class StrictLoader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: igno
 
 
 @pytest.fixture(scope="session")
-def render() -> Iterator[Render]:
+def render(helm_program: Any) -> Iterator[Render]:
     """Renders the chart: template's path below templates/ -> its manifests; with the release `spice` in `spice`."""
-    helm = pytest.importorskip("helm_python", reason="NO HELM: install helm-python-sdk (the dev extra)")
     examples: dict[str, dict[str, list[Manifest]]] = {}
-    with helm.Chart.load(CHART) as chart:
+    with contextlib.ExitStack() as running:
+        if helm_program is not None:
+            template = functools.partial(helm_program.render, CHART)
+        else:
+            helm = pytest.importorskip("helm_python", reason="NO HELM: install helm-python-sdk (the dev extra)")
+            template = functools.partial(running.enter_context(helm.Chart.load(CHART)).render, namespace="spice")
 
         def rendered(values: dict[str, Any] | None = None, *, ci: str = "") -> dict[str, list[Manifest]]:
             if values is None and ci in examples:
@@ -39,7 +45,7 @@ def render() -> Iterator[Render]:
             given = {**(yaml.safe_load(CI[ci].read_text()) if ci else {}), **(values or {})}
             found = {
                 path.removeprefix("spice/templates/"): [each for each in yaml.load_all(text, StrictLoader) if each]
-                for path, text in chart.render(given, name="spice", namespace="spice").items()
+                for path, text in template(given, name="spice").items()
                 if not path.endswith("NOTES.txt")
             }
             if values is None:

@@ -23,7 +23,8 @@ FROM_FILES = {"monitoring/rules.yaml", "monitoring/dashboards.yaml"}
 @pytest.mark.parametrize("template", [each for each in TEMPLATES if each not in FROM_FILES])
 @pytest.mark.parametrize("ci", CI)
 def test_template(render: Render, snapshot: SnapshotAssertion, ci: str, template: str) -> None:
-    found = [_stable(each) for each in render(ci=ci).get(template, [])]
+    # Helm itself sorts what one file makes by kind; its library does not.
+    found = sorted(map(_stable, render(ci=ci).get(template, [])), key=lambda e: (e["kind"], e["metadata"]["name"]))
     assert yaml.safe_dump_all(found, sort_keys=True, width=120) == snapshot
 
 
