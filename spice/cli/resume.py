@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import datetime
 from typing import TYPE_CHECKING
 
 from spice.cli.common import again
-from spice.errors import ConfigError, NotFoundError, RefusedError, SpiceError, StoreError, TrainingError
+from spice.config.names import require_run_name
+from spice.errors import NotFoundError, RefusedError, SpiceError, StoreError, TrainingError
 
 if TYPE_CHECKING:
     from spice.config import Config
     from spice.store import ObjectStore
-
-_RUN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
 class Interrupted(SpiceError):
@@ -75,9 +73,7 @@ def run_name(given: str | None, dataset: str, now: datetime) -> str:
     """
     if given is None:
         return f"{dataset}-{now:%Y%m%d-%H%M%S}"
-    if not _RUN_NAME.fullmatch(given):
-        raise ConfigError(f"--run {given!r} is no name for a run; use up to 100 letters, digits, dots, dashes or _")
-    return given
+    return require_run_name(given)
 
 
 def require_new(store: ObjectStore, run: str) -> None:

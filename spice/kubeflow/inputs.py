@@ -16,6 +16,7 @@ from pathlib import Path
 
 from spice import settings
 from spice.config import Config
+from spice.config.names import require_run_name
 from spice.errors import ConfigError, CorpusError
 from spice.store import ObjectStore, open_store
 from spice.trust.enrol import own_signer
@@ -45,8 +46,12 @@ def run_name(run: str, dataset: str, job: str, recipe: str = "") -> str:
     """The name of a pipeline's run: the given one, else one made of the dataset's name and the pipeline job's id.
 
     A job that trains several recipes has a run for each, whose name ends in the recipe's.
+
+    Raises:
+        ConfigError: that is no name for a run.
     """
-    return "-".join(part for part in (run or f"{dataset}-{job[:_JOB_DIGITS]}", recipe.replace("_", "-")) if part)
+    parts = (run or f"{dataset}-{job[:_JOB_DIGITS]}", recipe.replace("_", "-"))
+    return require_run_name("-".join(part for part in parts if part))
 
 
 @contextmanager

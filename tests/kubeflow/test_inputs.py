@@ -46,6 +46,12 @@ def test_names_of_runs(run: str, recipe: str, expected: str) -> None:
     assert inputs.run_name(run, "facts", "01234567-89ab-cdef", recipe) == expected
 
 
+@pytest.mark.parametrize(("run", "dataset"), [("a/b", "facts"), ("../x", "facts"), ("my run", "facts"), ("", "a b")])
+def test_what_cannot_name_a_run_is_refused(run: str, dataset: str) -> None:
+    with pytest.raises(ConfigError, match="no name for a run"):
+        inputs.run_name(run, dataset, "01234567-89ab-cdef")
+
+
 def test_a_folder_is_taken_as_it_is(tmp_path: Path) -> None:
     config = inputs.configure("smoke", [], str(tmp_path / "store"), {})
     with inputs.documents(str(tmp_path), config) as folder:
