@@ -254,7 +254,7 @@ def _read_shard(data: bytes, where: str, segment_id: str | None = None) -> Itera
         for batch in pq.ParquetFile(io.BytesIO(data)).iter_batches(_BATCH_ROWS, use_threads=False):
             found = batch if segment_id is None else batch.filter(pc.equal(batch.column("segment_id"), segment_id))
             yield from _SEGMENTS.validate_python(found.to_pylist())
-    except (pa.ArrowException, KeyError, ValidationError) as error:
+    except (pa.ArrowException, OSError, KeyError, ValidationError) as error:  # OSError is how Arrow calls some damage
         raise IntegrityError(f"{where} is not a shard of segments that this program wrote: {error}") from error
 
 

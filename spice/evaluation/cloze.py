@@ -13,12 +13,12 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from spice.evaluation.items import Item, Segment, Suite
+from spice.evaluation.items import Item, Segment, Segments, Suite
 from spice.selfplay.answers import contains, normalise
 from spice.selfplay.blanks import blank_out
 from spice.selfplay.types import Task
 from spice.text.sentences import split_sentences
-from spice.text.spans import SpanIndex, find_spans
+from spice.text.spans import SpanIndex, find_spans, indexed
 
 STEM = "Which option fills the blank? {sentence}"
 OPTIONS = 4
@@ -46,21 +46,26 @@ class Candidate:
     original: str
 
 
-def find_candidates(segments: Sequence[Segment], rng: random.Random) -> Iterator[Candidate]:
+def find_candidates(segments: Segments, rng: random.Random) -> Iterator[Candidate]:
     """Draw candidates, one per document in turn, so that they spread over as many documents as possible.
 
     Lazy: a document's later sentences are looked at only when every other
     document has had its turn. At most twelve come from one document, and a
     sentence that several documents share is used once.
     """
-    documents: dict[str, list[Segment]] = defaultdict(list)
-    for segment in segments:
-        documents[segment.document_id].append(segment)
-    index = SpanIndex((segment.document_id, segment.text) for segment in segments)
+    documents: dict[str, list[int]] = defaultdict(list)
+    for place, segment in enumerate(segments):
+        documents[segment.document_id].append(place)
+    chosen = map(segments.__getitem__, indexed(len(segments)))
+    index = SpanIndex((segment.document_id, segment.text) for segment in chosen)
     order = sorted(documents)
     rng.shuffle(order)
     used: set[str] = set()
-    queues = [_of_document(documents[document_id], index, random.Random(rng.getrandbits(64))) for document_id in order]
+    seeds = [rng.getrandbits(64) for _ in order]
+    queues: Iterable[Iterator[Candidate]] = (
+        _of_document(segments, documents[document_id], index, random.Random(seed))
+        for document_id, seed in zip(order, seeds, strict=True)
+    )
     for _ in range(_PER_DOCUMENT):
         live = []
         for queue in queues:
@@ -92,18 +97,22 @@ def build_suite(candidates: Iterable[Candidate], rng: random.Random, name: str =
     return Suite(name, "cloze", tuple(items))
 
 
-def _of_document(segments: list[Segment], index: SpanIndex, rng: random.Random) -> Iterator[Candidate]:
+def _of_document(
+    segments: Segments, places: Sequence[int], index: SpanIndex, rng: random.Random
+) -> Iterator[Candidate]:
     """One document's candidates, in random order: names are blanked and, in a second round as a last resort, terms.
 
     Figures and dates are not: those of a document that nobody has shown can only be guessed.
 
     Of a document of thousands of sentences a random part is tried, since few items are wanted of each.
     """
-    whole = "\n".join(segment.text for segment in segments)
-    sentences = [(segment, sentence) for segment in segments for sentence in split_sentences(segment.text)]
+    own = [segments[place] for place in places]
+    whole = "\n".join(segment.text for segment in own)
+    sentences = [(segment, sentence) for segment in own for sentence in split_sentences(segment.text)]
     rng.shuffle(sentences)
+    del sentences[_TRIED:]
     for terms in (False, True):
-        for segment, sentence in sentences[:_TRIED]:
+        for segment, sentence in sentences:
             if not _MIN_WORDS <= len(sentence.split()) <= _MAX_WORDS:
                 continue
             candidate = _blank(segment, sentence, whole=whole, index=index, rng=rng, terms=terms)

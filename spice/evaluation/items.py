@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, Protocol
 
@@ -33,6 +33,16 @@ class Segment(Protocol):
     def text(self) -> str:
         """The segment itself."""
         ...
+
+
+class Segments(Protocol):
+    """Segments by position: a list, or what reads each one from disk when it is asked for."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, position: int, /) -> Segment: ...
+
+    def __iter__(self) -> Iterator[Segment]: ...
 
 
 @dataclass(frozen=True)

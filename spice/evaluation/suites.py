@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import itertools
 import random
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 
 from spice.config import EvaluationConfig
 from spice.errors import ConfigError
 from spice.evaluation import benchmark_suite, benchmarks, bias, cloze, compliance, contamination, reasoning, rows, user
-from spice.evaluation.items import Item, Segment, Suite
+from spice.evaluation.items import Item, Segment, Segments, Suite
 from spice.store.base import ObjectStore
 
 _SPARE = 2
@@ -18,7 +18,7 @@ _SPARE = 2
 
 def build(
     config: EvaluationConfig,
-    held_out: Sequence[Segment],
+    held_out: Segments,
     training: Iterable[Segment] = (),
     copies: ObjectStore | None = None,
 ) -> list[Suite]:
@@ -64,7 +64,7 @@ def unique_items(suites: Iterable[Suite]) -> dict[str, tuple[Item, ...]]:
     return {suite.name: tuple(item for item in suite.items if not item.sample) for suite in suites if not suite.forced}
 
 
-def _cloze(config: EvaluationConfig, held_out: Sequence[Segment], training: Iterable[Segment]) -> Suite:
+def _cloze(config: EvaluationConfig, held_out: Segments, training: Iterable[Segment]) -> Suite:
     rng = random.Random(config.seed)
     pool = list(itertools.islice(cloze.find_candidates(held_out, rng), _SPARE * config.cloze_items))
     probe = cloze.build_suite(pool, random.Random(config.seed))

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from spice.corpus import dataset
-from spice.errors import IntegrityError, NotFoundError
+from spice.errors import CorpusError, IntegrityError, NotFoundError
 from spice.store import artifacts
 from spice.store.base import ObjectStore
 from spice.text.sketch import Sketch, sketch
@@ -61,13 +61,18 @@ def documents(store: ObjectStore, name: str, most: int, rng: np.random.Generator
     Raises:
         NotFoundError: there is no such version.
         IntegrityError: it is damaged.
+        CorpusError: it has no segment, or was withdrawn.
     """
     ref = artifacts.resolve(store, name)
-    texts: dict[str, list[str]] = {}
-    for segment in dataset.load(store, ref):
-        texts.setdefault(segment.document_id, []).append(segment.text)
-    drawn = _draw(sorted(texts), most, rng)
-    return _sample(ref, "documents", len(texts), drawn, [sketch("\n".join(texts[document])) for document in drawn])
+    there = sorted({segment.document_id for segment in dataset.iterate(store, ref)})
+    if not there:
+        raise CorpusError(f"{ref} has no segments. Ingest more documents.")
+    drawn = _draw(there, most, rng)
+    texts: dict[str, list[str]] = {document: [] for document in drawn}
+    for segment in dataset.iterate(store, ref):
+        if segment.document_id in texts:
+            texts[segment.document_id].append(segment.text)
+    return _sample(ref, "documents", len(there), drawn, [sketch("\n".join(texts[document])) for document in drawn])
 
 
 def tasks(

@@ -9,7 +9,7 @@ stands.
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from dataclasses import dataclass
 from typing import Any
 
@@ -94,17 +94,18 @@ def trace(store: ObjectStore, checkpoint: str) -> Lineage:
         return Lineage(checkpoint)
     run, corpus, iteration = str(manifest["run"]), str(manifest["corpus"]), int(manifest["iteration"])
     missing = [] if _present(store, str(manifest["base"])) else [f"the base {manifest['base']} is not in the store"]
+    numbers = range(1, iteration + 1)
+    named = {row["document"] for number in numbers for _, row in _rows_if_there(store, run, number) or ()}
+    places: dict[str, str] | None = None
     try:
-        places = {segment.segment_id: segment.source for segment in dataset.load(store, corpus, "train")}
+        places = _places(store, corpus, named)
     except NotFoundError:
-        places = {}
         missing.append(f"the dataset version {corpus} is not in the store")
     used: set[str] = set()
     tasks = trained = without = 0
-    for number in range(1, iteration + 1):
-        try:
-            rows = _rows(store, run, number)
-        except NotFoundError:
+    for number in numbers:
+        rows = _rows_if_there(store, run, number)
+        if rows is None:
             missing.append(f"the tasks of iteration {number} are not in the store")
             continue
         for place, row in rows:
@@ -112,9 +113,9 @@ def trace(store: ObjectStore, checkpoint: str) -> Lineage:
             trained += bool(row["trained"])
             if not row["document"]:
                 without += 1
-            elif row["document"] in places:
+            elif places is not None and row["document"] in places:
                 used.add(row["document"])
-            elif places:
+            elif places is not None and len(missing) < _LISTED:
                 missing.append(f"task {number}:{place} names the passage {row['document']}, which is not in {corpus}")
     return Lineage(
         checkpoint=checkpoint,
@@ -127,7 +128,7 @@ def trace(store: ObjectStore, checkpoint: str) -> Lineage:
         trained=trained,
         without_document=without,
         segments=len(used),
-        files=len({places[name] for name in used}),
+        files=len({places[name] for name in used} if places else ()),
         missing=tuple(missing[:_LISTED]),
     )
 
@@ -156,6 +157,22 @@ def task(store: ObjectStore, checkpoint: str, iteration: int, place: int) -> Tas
         )
     segment = dataset.find(store, corpus, str(found["document"])) if found["document"] else None
     return TaskTrace(f"{iteration}:{place}", found["question"], found["answer"], bool(found["trained"]), segment)
+
+
+def _places(store: ObjectStore, corpus: str, named: Set[str]) -> dict[str, str]:
+    """The files of those training passages that are named; of the others nothing is held."""
+    return {
+        segment.segment_id: segment.source
+        for segment in dataset.iterate(store, corpus)
+        if segment.split == "train" and segment.segment_id in named
+    }
+
+
+def _rows_if_there(store: ObjectStore, run: str, iteration: int) -> Iterator[tuple[int, dict[str, Any]]] | None:
+    try:
+        return _rows(store, run, iteration)
+    except NotFoundError:
+        return None
 
 
 def _rows(store: ObjectStore, run: str, iteration: int) -> Iterator[tuple[int, dict[str, Any]]]:

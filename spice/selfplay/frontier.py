@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from statistics import fmean
 
 import numpy as np
 from numpy.typing import NDArray
 
-from spice.selfplay.types import Document
+from spice.selfplay.types import Documents
 
 _KEPT = 0.95  # of what is known, from one iteration to the next; half of it is forgotten after 13.5
 _PRIOR = 0.5  # observations for which optimism counts
@@ -22,7 +22,7 @@ class Frontier:
     a resumed run rebuilds it from the tasks of earlier iterations.
     """
 
-    def __init__(self, documents: Sequence[Document]) -> None:
+    def __init__(self, documents: Documents) -> None:
         """Begin without knowing anything of any of the documents."""
         self._positions = {document.id: position for position, document in enumerate(documents)}
         self._earned = np.zeros(len(documents))

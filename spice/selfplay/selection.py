@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
 import numpy as np
@@ -18,19 +19,45 @@ from numpy.typing import NDArray
 from spice.config import RecipeConfig
 from spice.errors import ConfigError
 from spice.selfplay.sampling import draw_documents
-from spice.selfplay.types import Document
+from spice.selfplay.types import Document, Documents
 
 _STREAM = 0x5E1EC7
 _FRONTIER_STREAM = 0xF407
 _UNIFORM_SHARE = 0.25  # of the frontier's probability
 
+Groups = Sequence[NDArray[np.int64]]
+"""Positions of documents by the pattern of the mixture that they belong to."""
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """Some of the documents, by position, none of them held.
+
+    Attributes:
+        documents: all.
+        positions_N: which of them, in order.
+    """
+
+    documents: Documents
+    positions_N: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.positions_N)
+
+    def __getitem__(self, position: int) -> Document:
+        return self.documents[int(self.positions_N[position])]
+
+    def __iter__(self) -> Iterator[Document]:
+        return (self.documents[position] for position in self.positions_N.tolist())
+
 
 def select(
-    documents: Sequence[Document],
+    documents: Documents,
     recipe: RecipeConfig,
     seed: int,
     iteration: int,
     scores: NDArray[np.float64] | None = None,
+    groups: Groups | None = None,
 ) -> list[int]:
     """Positions of the documents of an iteration, shape [batch_documents].
 
@@ -41,6 +68,7 @@ def select(
         iteration: of the run, from 1.
         scores: how promising each document is, at least 0, shape [documents]; `frontier` alone asks for them, and
             without them it prefers none.
+        groups: as `grouped` gives them, where somebody knows; else all documents are read for them.
 
     Raises:
         ConfigError: no document matches a pattern of the mixture.
@@ -51,18 +79,19 @@ def select(
         return draw_frontier(frontier_probabilities(known), batch, seed, iteration)
     if recipe.sampling == "uniform" and not recipe.mixture:
         return draw_documents(len(documents), batch, seed, iteration)
-    groups, weights = _groups(documents, recipe.mixture)
+    groups = grouped(documents, recipe.mixture) if groups is None else groups
+    weights = [weight for _, weight in recipe.mixture] or [1.0]
     before = batch * (iteration - 1)
     turns = _turns(weights, before + batch)
     taken = np.bincount(turns[:before], minlength=len(groups)).tolist()
-    orders: dict[tuple[int, int], list[int]] = {}
+    orders: dict[tuple[int, int], NDArray[np.int64]] = {}
     chosen = []
     for group in turns[before:].tolist():
         size = len(groups[group])
         epoch, place = divmod(taken[group], size)
         if (group, epoch) not in orders:
             orders[group, epoch] = _order(size, epoch, group, seed)
-        chosen.append(groups[group][orders[group, epoch][place]])
+        chosen.append(int(groups[group][orders[group, epoch][place]]))
         taken[group] += 1
     return chosen
 
@@ -112,7 +141,7 @@ def draw_frontier(probabilities: NDArray[np.float64], batch: int, seed: int, ite
     return [int(position) for position in np.concatenate(rounds)[:batch]]
 
 
-def use_counts(documents: Sequence[Document], recipe: RecipeConfig, seed: int, iterations: int) -> Counter[int]:
+def use_counts(documents: Documents, recipe: RecipeConfig, seed: int, iterations: int) -> Counter[int]:
     """How often each document, by its position, was drawn in the first iterations of a run.
 
     Raises:
@@ -124,36 +153,49 @@ def use_counts(documents: Sequence[Document], recipe: RecipeConfig, seed: int, i
             "document was used. Count the documents in the run's tasks."
         )
     found: Counter[int] = Counter()
+    groups = grouped(documents, recipe.mixture)
     for iteration in range(1, iterations + 1):
-        found.update(select(documents, recipe, seed, iteration))
+        found.update(select(documents, recipe, seed, iteration, groups=groups))
     return found
 
 
-def within_budget(documents: Sequence[Document], budget: int) -> list[Document]:
+def within_budget(documents: Documents, budget: int) -> Documents:
     """The segments of so many documents, or of all if there are no more.
 
     Chosen by the hash of their content, so a larger budget adds documents and exchanges none. 0 takes all.
     """
-    wanted = {_document(one) for one in documents}
-    if 0 < budget < len(wanted):
-        wanted = set(sorted(wanted, key=lambda one: hashlib.sha256(one.encode()).digest())[:budget])
-    return [one for one in documents if _document(one) in wanted]
+    if budget == 0:
+        return documents
+    wanted = _least((_document(one) for one in documents), budget)
+    return matching(documents, (_document(one) in wanted for one in documents))
 
 
-def _groups(documents: Sequence[Document], mixture: Sequence[tuple[str, float]]) -> tuple[list[list[int]], list[float]]:
-    """Positions by the first pattern of the mixture that their file matches; all together if there is no mixture."""
+def matching(documents: Documents, wanted: Iterable[bool]) -> Documents:
+    """The documents that are wanted, in their order."""
+    positions_N = np.flatnonzero(np.fromiter(wanted, np.bool_, len(documents)))
+    return documents if len(positions_N) == len(documents) else Chosen(documents, positions_N)
+
+
+def grouped(documents: Documents, mixture: Sequence[tuple[str, float]]) -> Groups:
+    """Positions by the first pattern of the mixture that their file matches; all together if there is no mixture.
+
+    Raises:
+        ConfigError: no document is left for a pattern.
+    """
     if not mixture:
-        return [list(range(len(documents)))], [1.0]
-    groups: list[list[int]] = [[] for _ in mixture]
-    for position, document in enumerate(documents):
-        for group, (pattern, _) in zip(groups, mixture, strict=True):
-            if fnmatchcase(document.source, pattern):
-                group.append(position)
-                break
-    for group, (pattern, _) in zip(groups, mixture, strict=True):
-        if not group:
+        return [np.arange(len(documents), dtype=np.int64)]
+    patterns = [pattern for pattern, _ in mixture]
+    firsts_N = np.fromiter((_first(patterns, one.source) for one in documents), np.int64, len(documents))
+    groups = [np.flatnonzero(firsts_N == place) for place in range(len(patterns))]
+    for group, pattern in zip(groups, patterns, strict=True):
+        if not len(group):
             raise ConfigError(f"recipe.mixture: no training document's file matches {pattern}, or an earlier one did.")
-    return groups, [weight for _, weight in mixture]
+    return groups
+
+
+def _first(patterns: Sequence[str], source: str) -> int:
+    """The place of the first pattern that matches, -1 if none does."""
+    return next((place for place, pattern in enumerate(patterns) if fnmatchcase(source, pattern)), -1)
 
 
 def _turns(weights: Sequence[float], count: int) -> NDArray[np.int64]:
@@ -169,10 +211,19 @@ def _turns(weights: Sequence[float], count: int) -> NDArray[np.int64]:
     return turns
 
 
-def _order(size: int, epoch: int, group: int, seed: int) -> list[int]:
+def _order(size: int, epoch: int, group: int, seed: int) -> NDArray[np.int64]:
     """The order in which a group is drawn without replacement; another one each time that it was exhausted."""
-    order: list[int] = np.random.default_rng([seed, epoch, group, _STREAM]).permutation(size).tolist()
-    return order
+    return np.random.default_rng([seed, epoch, group, _STREAM]).permutation(size)
+
+
+def _least(names: Iterable[str], count: int) -> set[str]:
+    """Those names of which the hashes are the least; no more than twice as many are held."""
+    found: dict[bytes, str] = {}
+    for name in names:
+        found[hashlib.sha256(name.encode()).digest()] = name
+        if len(found) > 2 * count:
+            found = dict(sorted(found.items())[:count])
+    return set(dict(sorted(found.items())[:count]).values())
 
 
 def _document(segment: Document) -> str:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, Protocol
 
 TaskFormat = Literal["multiple_choice", "free_form"]
 AnswerType = Literal["integer", "expression", "string"]
@@ -27,6 +27,16 @@ class Document:
     source: str
     text: str
     title: str = ""
+
+
+class Documents(Protocol):
+    """Documents by position: a list, or what reads each one from disk when it is asked for."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, position: int, /) -> Document: ...
+
+    def __iter__(self) -> Iterator[Document]: ...
 
 
 NO_DOCUMENT = Document(id="", source="", text="")

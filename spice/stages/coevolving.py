@@ -10,10 +10,9 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from spice.config import Config, RecipeConfig
-from spice.corpus import dataset
 from spice.errors import NotFoundError
 from spice.selfplay.types import Oracle, Task
-from spice.stages.opening import document
+from spice.stages.opening import documents
 from spice.stages.opening import engine as open_engine
 from spice.store import ObjectStore, artifacts, open_store
 
@@ -45,9 +44,8 @@ def coevolve(run: str, config: Config, *, progress: Progress, oracle: Oracle | N
     from spice.selfplay.executor import Executor
     from spice.selfplay.types import NO_DOCUMENT
     from spice.selfplay.verify import Verifier
-    from spice.text.spans import SpanIndex
     from spice.training.checkpoints import load_state
-    from spice.training.play import Players, seed_stream
+    from spice.training.play import Players, seed_stream, span_index
     from spice.training.process import prepare
 
     prepare(config.training.threads)
@@ -57,15 +55,14 @@ def coevolve(run: str, config: Config, *, progress: Progress, oracle: Oracle | N
         raise NotFoundError(f"Run {run} has no checkpoint yet.")
     # The first checkpoint is the base; any later one names the documents, under its digest.
     corpus = str(artifacts.manifest(store, state.checkpoints[-1][1]).get("corpus", ""))
-    held_out = [document(segment) for segment in dataset.load(store, corpus, "held_out")]
-    chosen = held_out[:: max(1, len(held_out) // config.evaluation.coevolution_documents)]
-    chosen = chosen[: config.evaluation.coevolution_documents]
     source = recipes.resolve(config.recipe).source
-    if source in ("nothing", "programs"):
-        chosen = [NO_DOCUMENT] * len(chosen)
+    with documents(store, corpus, "held_out") as held_out:
+        wanted = config.evaluation.coevolution_documents
+        spread = range(0, len(held_out), max(1, len(held_out) // wanted))[:wanted]
+        chosen = [NO_DOCUMENT if source in ("nothing", "programs") else held_out[place] for place in spread]
+        index = span_index(held_out, config.recipe)
     checkpoints = coevolution.spread(state.checkpoints, config.evaluation.coevolution_checkpoints)
     posing = [(n, str(artifacts.manifest(store, ref).get("challenger", ref))) for n, ref in checkpoints]
-    index = SpanIndex((one.id, one.text) for one in held_out)
     seeds, rng = seed_stream(config.evaluation.seed, 0), np.random.default_rng(config.evaluation.seed)
     total, done = len(checkpoints) ** 2, 0
 

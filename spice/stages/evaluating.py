@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from spice.config import Config
-from spice.corpus import dataset
+from spice.corpus import passages
 from spice.errors import IntegrityError
 from spice.models.catalog import checkpoint_folder
 from spice.stages.opening import engine as open_engine
@@ -57,16 +58,17 @@ def evaluate(
     base = base or str(origin.get("base", ""))
     corpus = corpus or str(origin.get("corpus", ""))
     run = run or str(origin.get("run", ""))
-    held_out, training = dataset.load(store, corpus, "held_out"), dataset.load(store, corpus, "train")
     place = config.evaluation.benchmark_store
     copies = rows.open_copies(place, config.store) if place else None
-    asked = suites.build(config.evaluation, held_out, training, copies)
 
     def answers(ref: str, who: str) -> Results:
         with open_engine(store, ref, config) as (engine, tokenizer):
             return _answer(engine, tokenizer, asked, config, lambda done, total: progress(done, total, who))
 
     with ExitStack() as stack:
+        training = stack.enter_context(passages.opened(store, corpus, "train"))
+        with passages.opened(store, corpus, "held_out") as held_out:
+            asked = suites.build(config.evaluation, held_out, training, copies)
         judge = None
         if config.evaluation.judge.url:
             # Before hours of generation, and not after.
@@ -79,8 +81,8 @@ def evaluate(
             before, after, told = equivalence.adjudicate(
                 asked, before, after, judge, judge.config, config.evaluation.seed
             )
-    seen = [(segment.segment_id, segment.text) for segment in training]
-    overlap = contamination.check(suites.unique_items(asked), [*seen, *_posed(store, run)])
+        seen = ((segment.segment_id, segment.text) for segment in training)
+        overlap = contamination.check(suites.unique_items(asked), itertools.chain(seen, _posed(store, run)))
     found = report.compare(
         asked,
         before,

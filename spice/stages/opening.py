@@ -1,15 +1,18 @@
-"""What several stages open: documents of a dataset version, and the engine of a checkpoint."""
+"""What several stages open: documents of a dataset version, read as they are asked for, and a checkpoint's engine."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from spice.config import Config
-from spice.corpus.dataset import Segment
+from spice.corpus import passages
+from spice.corpus.dataset import Segment, Split
+from spice.corpus.passages import Passages
 from spice.models.catalog import checkpoint_folder
-from spice.selfplay.types import Document
+from spice.selfplay.types import Document, Documents
 from spice.store import ObjectStore
 
 if TYPE_CHECKING:
@@ -19,6 +22,13 @@ if TYPE_CHECKING:
 def document(segment: Segment) -> Document:
     """A passage as self-play knows it."""
     return Document(segment.segment_id, segment.source, segment.text, segment.title)
+
+
+@contextmanager
+def documents(store: ObjectStore, corpus: str, split: Split) -> Iterator[Documents]:
+    """The passages of a dataset version as self-play knows them. Raises as `spice.corpus.passages.opened` does."""
+    with passages.opened(store, corpus, split) as found:
+        yield _Documents(found)
 
 
 @contextmanager
@@ -33,3 +43,19 @@ def engine(store: ObjectStore, ref: str, config: Config) -> Iterator[tuple[Engin
         yield opened, load_tokenizer(folder)
     finally:
         opened.close()
+
+
+@dataclass(frozen=True)
+class _Documents:
+    """Passages as documents."""
+
+    passages: Passages
+
+    def __len__(self) -> int:
+        return len(self.passages)
+
+    def __getitem__(self, position: int) -> Document:
+        return document(self.passages[position])
+
+    def __iter__(self) -> Iterator[Document]:
+        return map(document, self.passages)

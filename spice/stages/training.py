@@ -7,12 +7,11 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING
 
 from spice.config import Config
-from spice.corpus import dataset
 from spice.errors import ConfigError
 from spice.models.catalog import locate
 from spice.promotion.switch import require_disengaged
 from spice.selfplay.types import Oracle
-from spice.stages.opening import document
+from spice.stages.opening import documents
 from spice.store import open_store
 
 if TYPE_CHECKING:
@@ -62,11 +61,11 @@ def train(
     from spice.learner.ranks import Ranks
     from spice.training.loop import train as play
 
-    with Ranks.from_environment(waiting=waiting) as ranks:
+    with Ranks.from_environment(waiting=waiting) as ranks, documents(store, corpus, "train") as passages:
         return play(
             store,
             corpus,
-            [document(segment) for segment in dataset.load(store, corpus, "train")],
+            passages,
             locate(config.model, store),
             config,
             run,

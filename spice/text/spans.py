@@ -11,11 +11,15 @@ from __future__ import annotations
 
 import random
 import re
-from bisect import bisect_left, bisect_right
+from array import array
+from bisect import bisect_left
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
 
 Kind = Literal["date", "year", "quantity", "number", "name", "term"]
 
@@ -50,6 +54,12 @@ _STOP = frozenset(
     whom whose why will with within without would year years yet you your""".split()
 )
 _DIGITS = re.compile(r"[\d.,]+")
+_MOST_DOCUMENTS = 32768
+_RARE = 3  # no span in so few documents is common
+_DOCUMENT_BITS = 32
+_DOCUMENT_MASK = (1 << _DOCUMENT_BITS) - 1
+_SHIFT, _MASK = np.uint64(_DOCUMENT_BITS), np.uint64(_DOCUMENT_MASK)
+_NONE = np.zeros(0, np.uint64)
 _VERBISH = re.compile(r"(?:ed|ing|ly)$")
 
 
@@ -122,22 +132,45 @@ def _split_terms(match: re.Match[str]) -> Iterator[tuple[int, int]]:
         yield match.start() + start, match.start() + end
 
 
+def indexed(count: int) -> Sequence[int]:
+    """Which of so many documents go into an index: all, or 32,768 at even distances.
+
+    So many offer wrong options enough, and an index of more would take more memory and time the larger the corpus is.
+    """
+    kept = min(count, _MOST_DOCUMENTS)
+    return [place * count // kept for place in range(kept)]
+
+
 class SpanIndex:
-    """The spans of many documents, by kind and length, to draw wrong options from."""
+    """The spans of many documents, by kind and length, to draw wrong options from.
+
+    Each is a text and a document, packed into 64 bits so that they sort by length, text and document.
+    """
 
     def __init__(self, documents: Iterable[tuple[str, str]]) -> None:
-        """Index `(document id, text)` pairs."""
-        entries: dict[tuple[Kind, str], set[tuple[int, str, str]]] = defaultdict(set)
-        self._holders: Counter[str] = Counter()
+        """Index `(document id, text)` pairs; see `indexed` for how many."""
+        entries: dict[tuple[Kind, str], array[int]] = defaultdict(lambda: array("Q"))
+        texts: dict[str, int] = {}
+        ids: dict[str, int] = {}
+        holders: Counter[str] = Counter()
         self._documents = 0
         for document_id, text in documents:
             spans = find_spans(text)
             self._documents += 1
-            self._holders.update({span.text.casefold() for span in spans})
+            holders.update({span.text.casefold() for span in spans})
+            document = ids.setdefault(document_id, len(ids))
             for span in spans:
+                entry = texts.setdefault(span.text, len(texts)) << _DOCUMENT_BITS | document
                 for unit in {_unit(span), ""}:
-                    entries[span.kind, unit].add((len(span.text), span.text, document_id))
-        self._entries = {key: sorted(found) for key, found in entries.items()}
+                    entries[span.kind, unit].append(entry)
+        self._holders = {text: count for text, count in holders.items() if count > _RARE}
+        self._texts, text_ranks = _ranked(texts, key=lambda text: (len(text), text))
+        self._ids, id_ranks = _ranked(ids, key=str)
+        self._entries: dict[tuple[Kind, str], NDArray[np.uint64]] = {}
+        for key, found in entries.items():
+            packed = np.unique(np.array(found, np.uint64))
+            ranked = text_ranks[packed >> _SHIFT] << _SHIFT | id_ranks[packed & _MASK]
+            self._entries[key] = np.sort(ranked)
 
     def is_common(self, span: Span) -> bool:
         """Say whether a span is worded as in so many documents that it belongs to their wording, not to their facts.
@@ -145,7 +178,7 @@ class SpanIndex:
         The limit is one document in twenty, for terms ("capital", "population") one in a hundred, and three at least.
         """
         limit = self._documents // (100 if span.kind == "term" else 20)
-        return self._holders[span.text.casefold()] > max(3, limit)
+        return self._holders.get(span.text.casefold(), 0) > max(_RARE, limit)
 
     def draw(self, span: Span, document_id: str, text: str, k: int, rng: random.Random) -> list[str] | None:
         """Draw `k` distinct spans like `span` from other documents.
@@ -161,11 +194,11 @@ class SpanIndex:
         own, words = text.casefold(), span.text.count(" ")
         seen, drawn = {span.text.casefold()}, list[str]()
         for unit in dict.fromkeys((_unit(span), "")):
-            entries = self._entries.get((span.kind, unit), [])
-            low = bisect_left(entries, (len(span.text) // 2, "", ""))
-            high = bisect_right(entries, (len(span.text) * 2 + 1, "", ""))
+            entries = self._entries.get((span.kind, unit), _NONE)
+            low, high = self._first(entries, len(span.text) // 2), self._first(entries, len(span.text) * 2 + 1)
             for index in rng.sample(range(low, high), min(high - low, 40 * k)):
-                _, candidate, source = entries[index]
+                entry = int(entries[index])
+                candidate, source = self._texts[entry >> _DOCUMENT_BITS], self._ids[entry & _DOCUMENT_MASK]
                 folded = candidate.casefold()
                 if source == document_id or folded in seen or folded in own or abs(candidate.count(" ") - words) > 1:
                     continue
@@ -174,6 +207,21 @@ class SpanIndex:
                 if len(drawn) == k:
                     return drawn
         return None
+
+    def _first(self, entries: NDArray[np.uint64], length: int) -> int:
+        """Where the entries begin whose text has at least so many characters."""
+        text = bisect_left(self._texts, length, key=len)
+        return int(np.searchsorted(entries, np.uint64(text) << _SHIFT))
+
+
+def _ranked(
+    numbers: Mapping[str, int], key: Callable[[str], tuple[int, str] | str]
+) -> tuple[list[str], NDArray[np.uint64]]:
+    """The texts in order, and for the number of each its place in that order."""
+    ordered = sorted(numbers, key=key)
+    ranks = np.empty(len(ordered), np.uint64)
+    ranks[[numbers[text] for text in ordered]] = np.arange(len(ordered), dtype=np.uint64)
+    return ordered, ranks
 
 
 def _unit(span: Span) -> str:

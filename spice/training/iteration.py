@@ -30,8 +30,8 @@ from spice.selfplay.advantages import Move, advantages
 from spice.selfplay.labels import majority
 from spice.selfplay.recipes import SPICE, Recipe
 from spice.selfplay.sampling import choose_task
-from spice.selfplay.selection import select
-from spice.selfplay.types import NO_DOCUMENT, Document, Oracle
+from spice.selfplay.selection import Groups, select
+from spice.selfplay.types import NO_DOCUMENT, Document, Documents, Oracle
 from spice.training.outputs import Answers, Attempt
 from spice.training.pay import pay
 from spice.training.play import Players, Seeds, seed_stream
@@ -86,7 +86,7 @@ class Rolled:
 
 def iterate(
     iteration: int,
-    corpus: Sequence[Document],
+    corpus: Documents,
     players: Players,
     engine: Engine,
     learner: Learner,
@@ -124,7 +124,7 @@ def iterate(
 
 def roll_out(
     iteration: int,
-    corpus: Sequence[Document],
+    corpus: Documents,
     players: Players,
     engine: Engine,
     recipe: RecipeConfig,
@@ -135,10 +135,12 @@ def roll_out(
     pose: Pose | None = None,
     oracle: Oracle | None = None,
     scores: NDArray[np.float64] | None = None,
+    mixture: Groups | None = None,
 ) -> Rolled:
     """Play one iteration with the weights that the engines have; see `iterate`.
 
     `scores` say how promising each document is, where the sampling asks for it: shape [corpus], at least 0.
+    `mixture` says which documents its patterns mean, where that is known.
     """
     system = recipes.resolve(recipe)
     challenger_learns, reasoner_learns = recipes.learning_roles(system, recipe, iteration)
@@ -151,7 +153,7 @@ def roll_out(
     voted = system.labels == "majority"
     votes = recipe.votes if voted else None
     if pose is None:
-        batch = _materials(system, corpus, recipe, seed, iteration, scores)
+        batch = _materials(system, corpus, recipe, seed, iteration, scores, mixture)
         answered = players.play(batch, seeds, poser=poser, group=votes, posed=lambda: watch.lap("challenge"))
     else:
         posed = pose(poser, iteration, seeds)
@@ -249,16 +251,17 @@ def trajectories(
 
 def _materials(
     system: Recipe,
-    corpus: Sequence[Document],
+    corpus: Documents,
     recipe: RecipeConfig,
     seed: int,
     iteration: int,
     scores: NDArray[np.float64] | None,
+    mixture: Groups | None,
 ) -> list[Document]:
     """What the tasks of an iteration are about."""
     if system.source == "nothing":
         return [NO_DOCUMENT] * recipe.batch_documents
-    return [corpus[i] for i in select(corpus, recipe, seed, iteration, scores)]
+    return [corpus[i] for i in select(corpus, recipe, seed, iteration, scores, mixture)]
 
 
 def _answer(

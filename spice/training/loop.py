@@ -17,8 +17,8 @@ from spice.errors import ConfigError, RefusedError
 from spice.learner.ranks import ALONE, Ranks
 from spice.selfplay import recipes
 from spice.selfplay.executor import Executor
-from spice.selfplay.selection import within_budget
-from spice.selfplay.types import Document, Oracle
+from spice.selfplay.selection import matching, within_budget
+from spice.selfplay.types import Documents, Oracle
 from spice.selfplay.verify import Verifier
 from spice.store.base import ObjectStore
 from spice.training.checkpoints import Pointer, State, store_base
@@ -58,7 +58,7 @@ class Trained:
 def train(
     store: ObjectStore,
     corpus: str,
-    documents: Sequence[Document],
+    documents: Documents,
     base_folder: Path,
     config: Config,
     run: str,
@@ -144,12 +144,14 @@ def train(
     return trained
 
 
-def _subset(documents: Sequence[Document], patterns: Sequence[str]) -> Sequence[Document]:
+def _subset(documents: Documents, patterns: Sequence[str]) -> Documents:
     """The documents whose file matches one of the patterns; all if there are none."""
-    chosen = [d for d in documents if any(fnmatchcase(d.source, pattern) for pattern in patterns)]
-    if patterns and not chosen:
+    if not patterns:
+        return documents
+    chosen = matching(documents, (any(fnmatchcase(one.source, pattern) for pattern in patterns) for one in documents))
+    if not len(chosen):
         raise ConfigError(f"recipe.sources: no training document's file matches any of {', '.join(patterns)}.")
-    return chosen if patterns else documents
+    return chosen
 
 
 def _told(pointer: Pointer | None, ranks: Ranks) -> State | None:

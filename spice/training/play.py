@@ -20,10 +20,10 @@ from spice.selfplay import ladder, schema, short
 from spice.selfplay.format import SELECTOR_PATTERN, SELECTOR_TOKENS, select_format, selector_messages
 from spice.selfplay.prompts import Message, challenger_messages, reasoner_messages, render
 from spice.selfplay.sampling import keep_attempts
-from spice.selfplay.types import NO_DOCUMENT, Document, Task, TaskFormat
+from spice.selfplay.types import NO_DOCUMENT, Document, Documents, Task, TaskFormat
 from spice.selfplay.validity import validity
 from spice.selfplay.verify import Verifier
-from spice.text.spans import SpanIndex
+from spice.text.spans import SpanIndex, indexed
 from spice.training.answering import Answering, Name
 from spice.training.outputs import Answers, Attempt
 from spice.training.rounds import Counted, Rounds, is_attempt
@@ -31,6 +31,12 @@ from spice.training.rounds import Counted, Rounds, is_attempt
 Seeds = Callable[..., int]
 _OPTIONS = 4
 _BLIND_QUESTION = "Which of the options is right?"
+
+
+def span_index(documents: Documents, recipe: RecipeConfig) -> SpanIndex:
+    """The spans that wrong options come from. Only the short template takes any, and reading for them takes long."""
+    read = indexed(len(documents)) if recipe.template == "short" else ()
+    return SpanIndex((one.id, one.text) for one in map(documents.__getitem__, read))
 
 
 class Players:

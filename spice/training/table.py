@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,18 +17,18 @@ from spice.rollout.open import open_engine
 from spice.selfplay import recipes
 from spice.selfplay.executor import Executor
 from spice.selfplay.frontier import Frontier
-from spice.selfplay.types import Document, Oracle
+from spice.selfplay.selection import grouped
+from spice.selfplay.types import Documents, Oracle
 from spice.selfplay.verify import Verifier
 from spice.store.base import ObjectStore
 from spice.store.canonical import JSON
-from spice.text.spans import SpanIndex
 from spice.training import frontier, wire
 from spice.training.ahead import Ahead
 from spice.training.checkpoints import State, host_weights, restore, store_checkpoint
 from spice.training.crew import Crew, posed_by_first
 from spice.training.halting import HaltedError, halting
 from spice.training.iteration import Pose, Rolled, learn, publish, roll_out
-from spice.training.play import Players
+from spice.training.play import Players, span_index
 from spice.training.posing import given_questions, kept_questions
 from spice.training.programs import ProgramPoser
 from spice.training.records import Recorder
@@ -50,7 +50,7 @@ class Table:
     def __init__(
         self,
         store: ObjectStore,
-        documents: Sequence[Document],
+        documents: Documents,
         base_folder: Path,
         config: Config,
         run: str,
@@ -65,10 +65,13 @@ class Table:
         self._config, self._run, self._ranks, self._oracle = config, run, ranks, oracle
         # Players may be at work in a thread beside the learner, and then must not talk on its line.
         self._table_talk = ranks.aside() if config.training.off_policy_steps else ranks
-        index = SpanIndex((document.id, document.text) for document in documents)
+        recipe = config.recipe
+        drawn = recipes.resolve(recipe).source == "documents"
+        index = span_index(documents if drawn else (), recipe)
+        self._mixture = grouped(documents, recipe.mixture) if drawn and recipe.mixture else None
 
         def sit(engine: Engine, tokenizer: Any) -> Players:
-            players = Players(engine, tokenizer, config.recipe, index, verifier, config.rollout.overlap)
+            players = Players(engine, tokenizer, recipe, index, verifier, config.rollout.overlap)
             return players if ranks.size == 1 else Crew(players, self._table_talk)
 
         self._learner = open_learner(base_folder, config, ranks)
@@ -77,7 +80,7 @@ class Table:
         self._challenger = open_seat(base_folder, config, store, sit, ranks)
         self.learners = Learners(self._learner, self._challenger.learner if self._challenger else None)
         self._pose = self._other_source(executor, state)
-        self._frontier = Frontier(documents) if config.recipe.sampling == "frontier" else None
+        self._frontier = Frontier(documents) if recipe.sampling == "frontier" else None
         self._recorder = Recorder(store, run, config.health, open_sink(config, run) if ranks.first else None)
         self._iterations = Ahead(self._roll, self._learn, self._publish, self._rest, time.monotonic)
         if state:
@@ -140,6 +143,7 @@ class Table:
             pose=self._pose,
             oracle=self._oracle,
             scores=self._frontier.scores() if self._frontier else None,
+            mixture=self._mixture,
         )
         if self._frontier:
             frontier.remember(self._frontier, rolled.played)
