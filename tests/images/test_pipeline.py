@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 
+from spice import __version__
+
 pytest.importorskip("docker", reason="NO DOCKER CLIENT: install docker (the dev extra)")
 pytest.importorskip("kfp", reason="NO KFP: install the kubeflow extra to run the pipelines")
 
@@ -34,9 +36,7 @@ def folder(
     images: Any, docker: Callable[..., subprocess.CompletedProcess[str]], tmp_path_factory: pytest.TempPathFactory
 ) -> Path:
     """What the containers share: documents, the store, and what tasks hand on. They run as nobody in particular."""
-    from components import IMAGE
-
-    assert docker("tag", images.names["cpu"], IMAGE).returncode == 0
+    assert docker("tag", images.names["cpu"], f"spice:{__version__}").returncode == 0, "as the components name it"
     shared = tmp_path_factory.mktemp("shared")
     shared.chmod(0o777)
     (shared / "documents").mkdir()
