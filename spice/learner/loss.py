@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch.utils.checkpoint import checkpoint
@@ -88,7 +89,7 @@ def token_logprobs(
     hidden: torch.Tensor,
     head: torch.nn.Linear,
     targets: torch.Tensor,
-    temperatures: torch.Tensor,
+    temperatures: torch.Tensor | None,
     allowed: torch.Tensor | None,
     keep: int = KEPT,
 ) -> torch.Tensor:
@@ -101,18 +102,19 @@ def token_logprobs(
         hidden: hidden state before each target, shape [K, hidden].
         head: the output embedding.
         targets: token ids, shape [K].
-        temperatures: shape [K].
+        temperatures: shape [K], or `None` if all are 1.
         allowed: packed grammar bits as int32, shape [K, words], or `None`.
         keep: most logits that are kept for the backward pass.
 
     Returns:
         float32, shape [K].
     """
-    again, pieces = len(targets) * head.out_features > keep, []
-    for start in range(0, len(targets), _CHUNK):
-        part = slice(start, start + _CHUNK)
-        bits = None if allowed is None else allowed[part]
-        given = hidden[part], head, targets[part], temperatures[part], bits
+    again = len(targets) * head.out_features > keep
+    pieces = []
+    for start, part in zip(range(0, len(targets), _CHUNK), torch.split(hidden, _CHUNK), strict=True):
+        own = slice(start, start + _CHUNK)
+        heat, bits = (None if one is None else one[own] for one in (temperatures, allowed))
+        given = part, head, targets[own], heat, bits
         pieces.append(checkpoint(_chunk, *given, use_reentrant=False) if again else _chunk(*given))
     return torch.cat(pieces)
 
@@ -121,12 +123,36 @@ def _chunk(
     hidden: torch.Tensor,
     head: torch.nn.Module,
     targets: torch.Tensor,
-    temperatures: torch.Tensor,
+    temperatures: torch.Tensor | None,
     bits: torch.Tensor | None,
 ) -> torch.Tensor:
-    logits: torch.Tensor = head(hidden).float() / temperatures[:, None]
+    logits: torch.Tensor = head(hidden).float()
+    if temperatures is not None:
+        logits = logits / temperatures[:, None]
     if bits is not None:
         shifts = torch.arange(32, device=bits.device, dtype=torch.int32)
         open_ = ((bits[:, :, None] >> shifts) & 1).flatten(1)[:, : logits.shape[1]].bool()
         logits = logits.masked_fill(~open_, float("-inf"))
-    return logits.gather(-1, targets[:, None])[:, 0] - logits.logsumexp(-1)
+    return _Chosen.apply(logits, targets)  # type: ignore[no-any-return, no-untyped-call]
+
+
+class _Chosen(torch.autograd.Function):
+    """The log-probability of one token a row, whose backward pass writes over the logits.
+
+    The same operations as autograd's own, but for its copies: of a matrix of this size each costs as much as the
+    computation in it.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        """From logits, shape [n, vocabulary], and token ids, shape [n], to shape [n]."""
+        totals = logits.logsumexp(-1)
+        ctx.save_for_backward(logits, targets, totals)
+        return logits.gather(-1, targets[:, None])[:, 0] - totals
+
+    @staticmethod
+    def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor, None]:
+        """Of the logits: the gradient at the target, less its share of each token."""
+        logits, targets, totals = ctx.saved_tensors
+        shares = logits.sub_(totals[:, None]).exp_()
+        return shares.mul_(-gradient[:, None]).scatter_add_(-1, targets[:, None], gradient[:, None]), None

@@ -36,7 +36,7 @@ class Policy(torch.nn.Module):
         ends: torch.Tensor,
         sources: torch.Tensor,
         targets: torch.Tensor,
-        temperatures: torch.Tensor,
+        temperatures: torch.Tensor | None,
         allowed: torch.Tensor | None,
     ) -> torch.Tensor:
         """Log-probabilities, float32, shape [K]; see `spice.learner.trie.Packed` for the arguments.
@@ -48,11 +48,13 @@ class Policy(torch.nn.Module):
             input_ids=tokens[None], attention_mask=mask, position_ids=positions[None], use_cache=False
         ).last_hidden_state[0]
         head = self.model.get_output_embeddings()
-        return token_logprobs(hidden[sources], head, tokens[targets], temperatures, allowed)
+        return token_logprobs(hidden.index_select(0, sources), head, tokens[targets], temperatures, allowed)
 
 
 def tensors(packed: Packed, device: torch.device) -> tuple[torch.Tensor | None, ...]:
     """A micro-batch as the arguments of `Policy.forward`."""
-    arrays = (packed.tokens, packed.positions, packed.ends, packed.sources, packed.targets, packed.temperatures)
-    bits = None if packed.allowed is None else torch.from_numpy(packed.allowed.view(np.int32)).to(device)
-    return (*(torch.from_numpy(array).to(device) for array in arrays), bits)
+    # Dividing logits by 1 changes nothing, and costs as much as drawing from them.
+    heated = packed.temperatures if (packed.temperatures != 1.0).any() else None
+    bits = None if packed.allowed is None else packed.allowed.view(np.int32)
+    arrays = (packed.tokens, packed.positions, packed.ends, packed.sources, packed.targets, heated, bits)
+    return tuple(None if array is None else torch.from_numpy(array).to(device) for array in arrays)

@@ -58,6 +58,16 @@ def test_pieces_give_the_numbers_and_gradients_of_one_matrix(ruled):
         torch.testing.assert_close(ours, theirs, atol=1e-4, rtol=1e-4)
 
 
+def test_without_temperatures_it_is_the_log_softmax_of_the_logits_as_they_are():
+    hidden, head, targets, temperatures, bits = parts()
+    found = [
+        [logprobs, *torch.autograd.grad(logprobs.square().sum(), [hidden, head.weight])]
+        for heat in (None, torch.ones_like(temperatures))
+        for logprobs in [token_logprobs(hidden, head, targets, heat, bits)]
+    ]
+    assert all(plain.equal(heated) for plain, heated in zip(*found))
+
+
 @pytest.mark.parametrize("ruled", [False, True])
 def test_logits_that_are_kept_and_logits_that_are_made_again_give_the_same_bytes(ruled):
     found = []

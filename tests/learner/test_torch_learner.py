@@ -60,6 +60,32 @@ def engine_view(model, trajectories):
         ]
 
 
+@pytest.fixture
+def two_threads():
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(before)
+
+
+def test_several_threads_give_the_same_bytes_again_and_again(tiny_folder, two_threads):
+    rng = np.random.default_rng(0)
+    # Many answers to one question: threads that add up its gradient in the order in which they come would be seen.
+    answers = [
+        Trajectory(
+            "reasoner", (5, 6, 7), tuple(rng.integers(10, 200, 8).tolist()),
+            np.zeros(8, np.float32), float(rng.normal()), 1.0,
+        )
+        for _ in range(300)
+    ]  # fmt: skip
+    found = []
+    for _ in range(4):
+        learner = TorchLearner(load_model(tiny_folder, "float32"), LearnerConfig(**PLAIN), BUDGETS)
+        learner.update(answers, 1)
+        found.append({name: weight.clone() for name, weight in learner.weights().items()})
+    assert all(weight.equal(again[name]) for again in found[1:] for name, weight in found[0].items())
+
+
 def test_packed_gradient_is_the_textbook_gradient(tiny_folder):
     model = load_model(tiny_folder, "float32")
     trajectories = engine_view(model, batch(model))
