@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from spice import __version__
+
 ROOT = Path(__file__).parents[2]
 CONTAINERFILE = ROOT / "components/Containerfile"
 TEXT = CONTAINERFILE.read_text()
@@ -56,6 +58,10 @@ def test_locks_fit_the_requirements(image: str) -> None:
     wanted = [*project["dependencies"], *(r for e in extras[1].split(",") for r in project["optional-dependencies"][e])]
     for requirement in map(Requirement, wanted):
         assert requirement.specifier.contains(locked[canonicalize_name(requirement.name)]), requirement
+
+
+def test_the_label_has_the_version_of_the_package() -> None:
+    assert re.findall(r"(?m)^ARG VERSION=(\S+)$", TEXT) == [__version__]
 
 
 def test_torch_is_in_no_image_that_needs_none() -> None:
