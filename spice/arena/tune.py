@@ -27,10 +27,14 @@ def search(
     Returns:
         Accuracy on the tuning questions, which are not those of the test, by recipe and rate.
     """
+
+    def searched(done: int, total: int, _what: str, note: str = "") -> None:
+        progress(done, total, "search", note)  # a phase of its own, or it would count in the comparison's rate
+
     tried = [(recipe, rate) for recipe in recipes for rate in GRID]
     arms = [Arm(world, recipe, SEED, (*sets, _setting(rate)), part="tuning") for recipe, rate in tried]
     found: dict[RecipeName, dict[float, float]] = {recipe: {} for recipe in recipes}
-    for (recipe, rate), result in zip(tried, play_all(arms, store, jobs, progress), strict=True):
+    for (recipe, rate), result in zip(tried, play_all(arms, store, jobs, searched), strict=True):
         found[recipe][rate] = float(result.readings[-1].correct.mean())
     return found
 
