@@ -118,5 +118,5 @@ def _inverse(shares: torch.Tensor, uniforms: torch.Tensor) -> torch.Tensor:
 
 
 def _entropy(logprobs: torch.Tensor, shares: torch.Tensor) -> torch.Tensor:
-    # What cannot be drawn adds nothing, but 0 times -inf would be no number.
-    return -(shares * logprobs.clamp_min(torch.finfo(logprobs.dtype).min)).sum(-1)
+    # What cannot be drawn adds nothing: 0 times -inf is no number, and left out.
+    return -(shares * logprobs).nansum(-1)

@@ -17,12 +17,14 @@ from typing import Any
 
 import torch
 from vllm import EngineArgs, LLMEngine
+from vllm.config.kernel import IrOpPriorityConfig
 
 from spice.config import ModelConfig, RolloutConfig
 from spice.models.loading import load_tokenizer
 from spice.rollout import vllm_weights
 from spice.rollout.base import Completion, EngineStats, Request, complete
 from spice.rollout.vllm_draw import Draw
+from spice.rollout.vllm_norms import PROVIDER
 from spice.rollout.vllm_stream import VllmStream, Work
 
 _CPU_BLOCK = 32  # the smallest that vLLM's attention on a CPU has; its default of 128 shares less of a prompt
@@ -93,7 +95,11 @@ def open_vllm(folder: Path, model: ModelConfig, rollout: RolloutConfig) -> VllmE
     place: dict[str, Any] = (
         {"gpu_memory_utilization": rollout.memory_share}
         if on_gpu
-        else {"block_size": _CPU_BLOCK, "kv_cache_memory_bytes": _CPU_CACHE_BYTES}
+        else {
+            "block_size": _CPU_BLOCK,
+            "kv_cache_memory_bytes": _CPU_CACHE_BYTES,
+            "ir_op_priority": IrOpPriorityConfig(rms_norm=[PROVIDER], fused_add_rms_norm=[PROVIDER]),
+        }
     )
     if rollout.cache_bytes is not None:
         place["kv_cache_memory_bytes"] = rollout.cache_bytes

@@ -51,6 +51,24 @@ def test_each_prompt_is_computed_once_for_all_its_copies(engine, policy_folder):
 
 
 @pytest.mark.engines
+@pytest.mark.parametrize("shape", [(1, 64), (7, 256), (5, 3, 64)])
+def test_the_norms_of_its_library_are_those_of_torch(shape):
+    import torch
+    from vllm import ir
+
+    from spice.rollout.vllm_norms import PROVIDER
+
+    torch.manual_seed(0)
+    x, weight = torch.randn(*shape[:-1], 2 * shape[-1])[..., : shape[-1]], torch.rand(shape[-1])
+    native, own = (ir.ops.rms_norm.impls[name].impl_fn for name in ("native", PROVIDER))
+    torch.testing.assert_close(own(x, weight, 1e-6), native(x, weight, 1e-6), atol=1e-6, rtol=1e-6)
+    residual = torch.randn(shape)
+    native, own = (ir.ops.fused_add_rms_norm.impls[name].impl_fn for name in ("native", PROVIDER))
+    wanted = native(x.clone(), residual.clone(), weight, 1e-6)
+    torch.testing.assert_close(own(x.clone(), residual, weight, 1e-6), wanted, atol=1e-6, rtol=1e-6)
+
+
+@pytest.mark.engines
 def test_dropped_copies_leave_nothing_behind(engine, policy_folder):
     stream, (first, second) = engine.stream(), prompts(policy_folder, 2)
     stream.add("a", Request(first, n=4, max_tokens=20, temperature=1.0, seed=1))
