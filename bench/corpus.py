@@ -25,9 +25,9 @@ from typing import Any
 import corpus_report
 from corpus_documents import REPO, generate
 
-PEERS = {"datatrove": ("all", "dedup")}
+PEERS = {"datatrove": ("all", "dedup"), "text-dedup": ("dedup",)}
 """Programs beside this one that measure a peer, and what each can do."""
-PYTHON = REPO / ".venv-bench/bin/python"
+PYTHONS = {"datatrove": REPO / ".venv-bench/bin/python", "text-dedup": REPO / ".venv-textdedup/bin/python"}
 RESULTS = REPO / "bench/results/corpus.md"
 FILTERS = ["gopher_repetition", "gopher_quality", "c4", "fineweb"]
 SIZES = (10, 30, 100, 300, 1000)
@@ -59,8 +59,13 @@ def compared(place: Path, mb: float) -> tuple[Any, dict[tuple[str, str], Any]]:
     documents = generate(place / "documents", mb)
     rows = {("SPICE", what): run([sys.executable, __file__], what, place) for what in ("all", "dedup")}
     for peer, asked in PEERS.items():
+        if not PYTHONS[peer].exists():
+            print(f"{peer} is NOT measured: {PYTHONS[peer]} is not there. Run `make bench-peers`.", file=sys.stderr)
+            continue
         for what in asked:
-            rows[peer, what] = run([str(PYTHON), str(REPO / f"bench/corpus_{peer}.py")], what, place)
+            rows[peer, what] = run(
+                [str(PYTHONS[peer]), str(REPO / f"bench/corpus_{peer.replace('-', '')}.py")], what, place
+            )
             print(f"{peer}, {what}: {rows[peer, what]['seconds']:.1f} s of processor time", flush=True)
     return documents, rows
 

@@ -16,7 +16,8 @@ LEVELS = (0.95, 0.9, 0.85, 0.8, 0.75, 0.7)
 ABOUT = """\
 Words stand for tokens on our side; the peers count none. Language identification is on no side: datatrove downloads its
 model. datatrove splits words with spaCy, which is most of its time. Its signature is that of its example, 14 bands of
-8; ours is the default, which looks for similarities from 0.7 on and checks each pair that it finds."""
+8; ours is the default, which looks for similarities from 0.7 on and checks each pair that it finds. text-dedup has its
+defaults: 250 hashes for similarities from 0.7 on, and no check of pairs."""
 
 Rows = Mapping[tuple[str, str], Any]
 

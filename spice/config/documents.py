@@ -40,7 +40,7 @@ class ParsingConfig(Section):
     silent_seconds: float = Field(
         600.0, gt=0.0, description="a file is given up when its process says nothing for so long, busy or not"
     )
-    memory_bytes: int = Field(4 * 2**30, ge=2**28, description="address space of the process that parses")
+    memory_bytes: int = Field(2 * 2**30, ge=2**28, description="address space of the process that parses")
     text_chars: int = Field(256 * 2**20, ge=1, description="longest text of one document")
     expansion: float = Field(
         200.0, gt=1.0, description="a compressed file may become so many times as long, and 64 MiB in any case"

@@ -7,6 +7,7 @@ and tokenizer give the same reference.
 from __future__ import annotations
 
 import io
+import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -101,8 +102,10 @@ def find(store: ObjectStore, ref: str, segment_id: str) -> Segment:
     Raises:
         NotFoundError: there is no such version, or no such segment in it.
         IntegrityError: its bytes were changed, or it was not written by `ingest`.
+        CorpusError: it was withdrawn because a document in it was erased.
     """
     ref = artifacts.resolve(store, ref)
+    _require_present(store, ref)
     for name in sorted(artifacts.files(store, ref)):
         if is_shard(name):
             for segment in _read_shard(artifacts.read(store, ref, name), f"{ref}/{name}", segment_id):
@@ -140,12 +143,29 @@ CLUSTER_SCHEMA = pa.schema(
 def clusters(store: ObjectStore, ref: str) -> Iterator[Cluster]:
     """What was left out of a version as a duplicate, in order of name. Raises as `load` does."""
     ref = artifacts.resolve(store, ref)
+    _require_present(store, ref)
     if CLUSTERS not in artifacts.files(store, ref):
         return
     file = pq.ParquetFile(io.BytesIO(artifacts.read(store, ref, CLUSTERS)))
     for batch in file.iter_batches(use_threads=False):
         for row in batch.to_pylist():
             yield Cluster(**row)
+
+
+def left_out(store: ObjectStore, ref: str) -> Iterator[bytes]:
+    """The lines of a version's list of what was left out, in JSON, from a verified copy on disk: it may be long.
+
+    Raises as `load` does.
+    """
+    ref = artifacts.resolve(store, ref)
+    _require_present(store, ref)
+    if LEFT_OUT not in artifacts.files(store, ref):
+        return
+    with (
+        tempfile.TemporaryDirectory(prefix="spice-left-out-") as folder,
+        artifacts.fetch(store, ref, LEFT_OUT, Path(folder) / LEFT_OUT).open("rb") as lines,
+    ):
+        yield from lines
 
 
 class ClusterWriter:

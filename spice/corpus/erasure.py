@@ -11,8 +11,7 @@ from __future__ import annotations
 import io
 import json
 import tempfile
-from collections import Counter
-from collections.abc import Callable, Iterator, Sequence, Set
+from collections.abc import Callable, Iterable, Iterator, Set
 from dataclasses import dataclass
 from functools import reduce
 from pathlib import Path
@@ -23,7 +22,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from spice.corpus import dataset
-from spice.corpus.pack import DOCUMENTS
+from spice.corpus.pack import DOCUMENTS, FILES, SEGMENTS
 from spice.corpus.packs import KIND
 from spice.errors import CorpusError, IntegrityError, NotFoundError
 from spice.store import artifacts
@@ -55,20 +54,26 @@ class Target:
     near_copies: tuple[str, ...]
 
 
-def find(store: ObjectStore, name: str) -> Target:
+def find(store: ObjectStore, name: str, decided: Iterable[Set[str]] = ()) -> Target:
     """Find a document in all versions and packs of the store.
 
     Args:
         store: where to look; every version and pack is read.
         name: its digest (`document_id` of its segments), at least eight digits of it, or its name in the corpus.
+        decided: of each earlier decision to erase the digests of documents and words. What an interrupted purge has
+            removed can tell no more which copies the document had.
 
     Raises:
         CorpusError: it is nowhere, or the digits fit more than one.
         IntegrityError: a version or pack is damaged, so nobody can tell what it holds.
     """
     named = _named(store, name)
-    words = {word for ref in _packs(store) for _, word in _packed(store, ref, "document_id", named)}
-    copies = {ref: set(_packed(store, ref, "words", words)) for ref in _packs(store)}
+    known = {digest for digests in decided if named & digests for digest in digests}
+    named |= {digest for digest in known if is_digest(digest)}
+    packs = _packs(store)
+    words = known - named
+    words |= {word for ref in packs for _, word in _packed(store, ref, packs[ref], "document_id", named)}
+    copies = {ref: set(_packed(store, ref, packs[ref], "words", words)) for ref in packs}
     ids = named | {document for rows in copies.values() for document, _ in rows}
     found = [(ref, *row) for ref in versions(store) for row in _holding(store, ref, ids)]
     return Target(
@@ -87,9 +92,6 @@ def purge(store: ObjectStore, target: Target) -> dict[str, str]:
     Returns:
         For each latest version that held it the reference of its successor.
     """
-    for ref in target.packs:
-        _remove(store, ref, (MANIFEST,))
-        _remove(store, ref, ())
     successors = {}
     for ref in target.versions:
         prefix = ref.rpartition("/")[0]
@@ -101,7 +103,9 @@ def purge(store: ObjectStore, target: Target) -> dict[str, str]:
     # All that bear the note, so that what another one began is completed too.
     for info in list(store.list("datasets/")):
         if info.key.endswith(f"/{dataset.WITHDRAWN}"):
-            _remove(store, info.key.rpartition("/")[0], None)
+            _withdraw(store, info.key.rpartition("/")[0])
+    for ref in target.packs:
+        _remove_pack(store, ref)
     return successors
 
 
@@ -164,17 +168,22 @@ def _rows(store: ObjectStore, ref: str, fits: Callable[[pa.RecordBatch], pa.Arra
                 yield row["document_id"], row["source"], row.get("kept_id", "")
 
 
-def _packs(store: ObjectStore) -> list[str]:
-    return [
-        info.key.removesuffix(f"/{MANIFEST}") for info in store.list(f"{KIND}/") if info.key.endswith(f"/{MANIFEST}")
-    ]
+def _packs(store: ObjectStore) -> dict[str, bool]:
+    """References of all packs of which the list of documents is there, and whether the manifest is, too."""
+    keys = {info.key for info in store.list(f"{KIND}/")}
+    refs = sorted(key.removesuffix(f"/{DOCUMENTS}") for key in keys if key.endswith(f"/{DOCUMENTS}"))
+    return {ref: f"{ref}/{MANIFEST}" in keys for ref in refs}
 
 
-def _packed(store: ObjectStore, ref: str, column: str, wanted: Set[str]) -> Iterator[tuple[str, str]]:
+def _packed(
+    store: ObjectStore, ref: str, is_complete: bool, column: str, wanted: Set[str]
+) -> Iterator[tuple[str, str]]:
     """(document, digest of its words) of the documents in a pack of which one of the two is wanted."""
     values = pa.array(sorted(map(bytes.fromhex, wanted)), pa.binary())
+    # Without a manifest it is being written, or its removal was interrupted.
+    data = artifacts.read(store, ref, DOCUMENTS) if is_complete else store.get(f"{ref}/{DOCUMENTS}")
     try:
-        table = pa.ipc.open_file(pa.BufferReader(artifacts.read(store, ref, DOCUMENTS))).read_all()
+        table = pa.ipc.open_file(pa.BufferReader(data)).read_all()
         rows = table.select(["document_id", "words"]).filter(pc.is_in(table[column], values)).to_pylist()
     except (pa.ArrowException, OSError, KeyError) as error:
         raise IntegrityError(f"{ref}/{DOCUMENTS} is no table of a pack: {error}") from error
@@ -185,7 +194,8 @@ def _packed(store: ObjectStore, ref: str, column: str, wanted: Set[str]) -> Iter
 def _successor(store: ObjectStore, ref: str, documents: frozenset[str], sources: frozenset[str]) -> str:
     """Write a version like another, without some documents."""
     fields = artifacts.manifest(store, ref)
-    counts: Counter[str] = Counter()
+    # All of them, so that none stays as it was when the last document of its split goes.
+    counts = {f"{what}_{split}": 0 for what in ("documents", "segments", "tokens") for split in dataset.SPLITS}
     with tempfile.TemporaryDirectory(prefix="spice-erase-") as place:
         folder = Path(place)
         shards, clusters = dataset.ShardWriter(folder), dataset.ClusterWriter(folder / dataset.CLUSTERS)
@@ -207,30 +217,36 @@ def _successor(store: ObjectStore, ref: str, documents: frozenset[str], sources:
             out.writelines(_left_out_without(store, ref, sources))
         files: dict[str, bytes | Path] = {**shards.files, dataset.CLUSTERS: clusters.path, dataset.LEFT_OUT: left_out}
         kept = {key: value for key, value in fields.items() if key != "files"}
-        erased = sorted({*fields.get("erased", ()), *documents})
-        return artifacts.write(
-            store, ref.rpartition("/")[0], files, {**kept, "counts": {**fields["counts"], **counts}, "erased": erased}
-        )
+        changed: dict[str, JSON] = {
+            "counts": {**fields["counts"], **counts},
+            "quarantined": [item for item in fields.get("quarantined", ()) if item[0] not in sources],
+            "erased": sorted({*fields.get("erased", ()), *documents}),
+        }
+        return artifacts.write(store, ref.rpartition("/")[0], files, {**kept, **changed})
 
 
 def _left_out_without(store: ObjectStore, ref: str, sources: frozenset[str]) -> Iterator[bytes]:
     """The lines of what was left out that do not name a document."""
-    if dataset.LEFT_OUT in artifacts.files(store, ref):
-        lines = io.BytesIO(artifacts.read(store, ref, dataset.LEFT_OUT))
-        yield from (line for line in lines if not _mentions(json.loads(line), sources))
+    return (line for line in dataset.left_out(store, ref) if not _mentions(json.loads(line), sources))
 
 
 def _mentions(item: dict[str, Any], sources: frozenset[str]) -> bool:
     return item["source"] in sources or item["detail"] in sources
 
 
-def _remove(store: ObjectStore, ref: str, names: Sequence[str] | None) -> None:
-    """Delete some files of an artifact, all if none are named, or all but what tells of it if `None`."""
-    keeps = {MANIFEST, dataset.WITHDRAWN} if names is None else set()
+def _withdraw(store: ObjectStore, ref: str) -> None:
+    """Delete the files of a version, and keep what tells of it."""
     for info in list(store.list(f"{ref}/")):
-        name = info.key.removeprefix(f"{ref}/")
-        if name not in keeps and (not names or name in names):
+        if info.key.rpartition("/")[2] not in {MANIFEST, dataset.WITHDRAWN}:
             store.delete(info.key)
+
+
+def _remove_pack(store: ObjectStore, ref: str) -> None:
+    """Delete a pack: its text first, and last the list by which an interrupted removal is found again."""
+    present = {info.key for info in store.list(f"{ref}/")}
+    for name in (SEGMENTS, FILES, MANIFEST, DOCUMENTS):
+        if f"{ref}/{name}" in present:
+            store.delete(f"{ref}/{name}")
 
 
 def _parquet(store: ObjectStore, ref: str, name: str) -> pq.ParquetFile:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import logging
 import shutil
-from collections import deque
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -64,7 +63,7 @@ class Gatherer:
     ) -> None:
         self._catalogue, self._packs, self._readers, self._config = catalogue, packs, readers, config
         self._folder, self._ahead, self._verify, self._strict = folder, ahead, verify, strict
-        self._waiting: deque[Future[Result]] = deque()
+        self._waiting: set[Future[Result]] = set()
         self._batch: list[SourceItem] = []
         self._size = 0
         self._gathered = Gathered()
@@ -89,7 +88,7 @@ class Gatherer:
             progress(max(0, seen - len(self._batch)), max(seen, total) if total else 0, "read")
         self._send()
         while self._waiting:
-            self._store(self._waiting.popleft().result())
+            self._collect(None)
         progress(seen, seen, "read")
         return self._gathered
 
@@ -128,10 +127,15 @@ class Gatherer:
 
     def _send(self) -> None:
         if self._batch:
-            self._waiting.append(self._readers.submit(self._batch))
+            self._waiting.add(self._readers.submit(self._batch))
             self._batch, self._size = [], 0
-        while self._waiting and (self._waiting[0].done() or len(self._waiting) > self._ahead):
-            self._store(self._waiting.popleft().result())
+        self._collect(None if len(self._waiting) > self._ahead else 0.0)
+
+    def _collect(self, seconds: float | None) -> None:
+        """Store what is read, waiting so long for the first. One batch that takes long keeps no other waiting."""
+        done, self._waiting = wait(self._waiting, seconds, FIRST_COMPLETED)
+        for one in done:
+            self._store(one.result())
 
     def _store(self, result: Result) -> None:
         for folder, items in result:

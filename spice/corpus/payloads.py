@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -32,7 +33,7 @@ def passage_hashes(text: str) -> NDArray[np.uint64]:
 
     Boundaries of passages are set by the words themselves, so the same passage is found whatever stands before it.
     """
-    return np.unique(np.array([key for key, _ in _passages(text)], np.uint64))
+    return np.unique(np.fromiter((key for key, _ in _passages(text)), np.uint64))
 
 
 def repeated_passage(text: str, holders: Mapping[int, int]) -> tuple[str, str] | None:
@@ -114,17 +115,20 @@ def _shares(profiles: Iterator[Profile]) -> Iterator[tuple[int, NDArray[np.float
 
 
 def _passages(text: str) -> Iterator[tuple[int, str]]:
-    """Passages of a text with keys that are equal where the words are, each begun at a word that says so."""
-    words = list(_WORD.finditer(text))
-    folded = [word[0].casefold() for word in words]
-    for place in range(len(words) - PASSAGE_WORDS + 1):
-        if not _begins(folded[place : place + 2]):
+    """Passages of a text with keys that are equal where the words are, each begun at a word that says so.
+
+    Holds one passage, since a text may have a hundred million words.
+    """
+    window: deque[re.Match[str]] = deque(maxlen=PASSAGE_WORDS)
+    for word in _WORD.finditer(text):
+        window.append(word)
+        if len(window) < PASSAGE_WORDS or not _begins(f"{window[0][0]} {window[1][0]}".casefold()):
             continue
-        run = " ".join(folded[place : place + PASSAGE_WORDS])
+        run = " ".join(one[0].casefold() for one in window)
         key = hashlib.blake2b(run.encode("utf-8", "replace"), digest_size=8).digest()
-        yield int.from_bytes(key), text[words[place].start() : words[place + PASSAGE_WORDS - 1].end()]
+        yield int.from_bytes(key), text[window[0].start() : word.end()]
 
 
-def _begins(pair: Iterable[str]) -> bool:
+def _begins(pair: str) -> bool:
     """One pair of words in eight begins a passage, the same everywhere."""
-    return hashlib.blake2b(" ".join(pair).encode("utf-8", "replace"), digest_size=1).digest()[0] < 32
+    return hashlib.blake2b(pair.encode("utf-8", "replace"), digest_size=1).digest()[0] < 32

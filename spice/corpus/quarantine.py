@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import io
 import json
 import re
 from dataclasses import dataclass
 
-from spice.corpus.dataset import LEFT_OUT
+from spice.corpus.dataset import LEFT_OUT, left_out
 from spice.corpus.screening import SCREEN
 from spice.errors import CorpusError, IntegrityError
 from spice.store import artifacts
@@ -43,11 +42,12 @@ def held_back(store: ObjectStore, ref: str) -> list[Quarantined]:
     Raises:
         NotFoundError: there is no such version.
         IntegrityError: its list was changed or cannot be read.
+        CorpusError: it was withdrawn because a document in it was erased.
     """
     ref = artifacts.resolve(store, ref)
     found = []
     try:
-        for line in io.BytesIO(artifacts.read(store, ref, LEFT_OUT)):
+        for line in left_out(store, ref):
             row = json.loads(line)
             if row["stage"] == SCREEN and (told := _DETAIL.fullmatch(row["detail"])):
                 found.append(Quarantined(row["source"], told[1], row["reason"], told[2]))

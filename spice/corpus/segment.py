@@ -17,7 +17,7 @@ _BATCH_CHARS = 2_000_000
 _SENTENCE_END = re.compile(r"(?<![.!?])[.!?]++[\"'”’)\]]*+\s|[。！？]|\n")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Piece:
     """A segment in the making: `text` is `clean(raw[start:end])` and has `tokens` tokens."""
 
@@ -27,7 +27,7 @@ class Piece:
     tokens: int
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class _Span:
     document: int
     start: int

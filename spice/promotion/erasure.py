@@ -24,8 +24,12 @@ def erased(store: ObjectStore) -> frozenset[bytes]:
     Raises:
         IntegrityError: the ledger is broken, so nobody can tell.
     """
-    decided = ReleaseLog(store).state.erased
-    return frozenset(bytes.fromhex(digest) for digests in decided.values() for digest in digests)
+    return frozenset(bytes.fromhex(digest) for digests in decided(store) for digest in digests)
+
+
+def decided(store: ObjectStore) -> tuple[frozenset[str], ...]:
+    """Of each decision in force the digests of documents and of their words. Raises as `erased` does."""
+    return tuple(map(frozenset, ReleaseLog(store).state.erased.values()))
 
 
 def erase(

@@ -8,11 +8,9 @@ from __future__ import annotations
 import hashlib
 import heapq
 import json
-import tempfile
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,10 +19,8 @@ from markupsafe import Markup
 from spice.corpus import dataset
 from spice.corpus.dataset import Cluster
 from spice.corpus.source import LeftOut
-from spice.errors import IntegrityError
 from spice.reporting.report import environment, style
-from spice.store import ObjectStore, artifacts
-from spice.store.canonical import file_digest
+from spice.store import ObjectStore
 
 REPORT = "report.html"
 
@@ -74,7 +70,7 @@ def build(store: ObjectStore, ref: str) -> str:
 def render(store: ObjectStore, ref: str) -> str:
     """The page about a version as HTML."""
     manifest = dataset.manifest(store, ref)
-    samples = _samples(_left_out(store, ref))
+    samples = _samples(LeftOut(**json.loads(line)) for line in dataset.left_out(store, ref))
     counts: dict[str, int] = manifest["counts"]
     kept = {split: counts.get(f"documents_{split}", 0) for split in dataset.SPLITS}
     found_in: dict[str, dict[str, int]] = manifest.get("steps", {})  # versions that the arena makes have none
@@ -98,20 +94,6 @@ def render(store: ObjectStore, ref: str) -> str:
             style=Markup(style()),
         )
     )
-
-
-def _left_out(store: ObjectStore, ref: str) -> Iterator[LeftOut]:
-    """The list of a version, from a copy on disk: it may be longer than memory."""
-    with tempfile.TemporaryDirectory(prefix="spice-report-") as folder:
-        if dataset.LEFT_OUT not in artifacts.files(store, ref):
-            return
-        path = Path(folder) / dataset.LEFT_OUT
-        store.get_file(f"{ref}/{dataset.LEFT_OUT}", path)
-        if file_digest(path) != artifacts.files(store, ref)[dataset.LEFT_OUT].sha256:
-            raise IntegrityError(f"{ref}/{dataset.LEFT_OUT} was changed after it was written. Ingest again.")
-        with path.open(encoding="utf-8") as file:
-            for line in file:
-                yield LeftOut(**json.loads(line))
 
 
 def _samples(items: Iterable[LeftOut]) -> Mapping[tuple[str, str], list[LeftOut]]:

@@ -51,7 +51,7 @@ def erase(store: ObjectStore, name: str, reason: str, signer: Signer, clock: Clo
         RefusedError: the signer is no admin.
         IntegrityError: something in the store is damaged, so nobody can tell what it holds.
     """
-    target = documents.find(store, name)
+    target = documents.find(store, name, decisions.decided(store))
     wanted = frozenset(target.documents)
     used = tasks.uses(store, wanted)
     seen = tasks.checkpoints(store, used)

@@ -28,6 +28,7 @@ __all__ = [
     "MANIFEST",
     "describe",
     "download",
+    "fetch",
     "files",
     "manifest",
     "put_files",
@@ -135,7 +136,7 @@ def read(store: ObjectStore, ref: str, name: str) -> bytes:
     """
     entries = files(store, ref)
     if name not in entries:
-        raise NotFoundError(f"{ref} has no file {name}; it has {', '.join(sorted(entries)) or 'none'}.")
+        raise _unlisted(ref, name, entries)
     key = f"{ref}/{name}"
     try:
         data = store.get(key)
@@ -144,6 +145,15 @@ def read(store: ObjectStore, ref: str, name: str) -> bytes:
     if digest(data) != entries[name].sha256:
         raise _damaged(store, key)
     return data
+
+
+def fetch(store: ObjectStore, ref: str, name: str, path: Path) -> Path:
+    """One file of an artifact as a local file, verified, for what may be longer than memory. Raises as `read` does."""
+    entries = files(store, ref)
+    if name not in entries:
+        raise _unlisted(ref, name, entries)
+    _fetch(store, f"{ref}/{name}", entries[name], path)
+    return path
 
 
 def download(store: ObjectStore, ref: str, folder: Path) -> Path:
@@ -228,6 +238,10 @@ def _reuse(folder: Path, entries: Mapping[str, FileEntry], problem: str) -> Path
     if present.keys() != expected.keys() or {name: file_digest(path) for name, path in present.items()} != expected:
         raise StoreError(f"{problem}: the folder exists and holds something else. Remove it or name another.")
     return folder
+
+
+def _unlisted(ref: str, name: str, entries: Mapping[str, FileEntry]) -> NotFoundError:
+    return NotFoundError(f"{ref} has no file {name}; it has {', '.join(sorted(entries)) or 'none'}.")
 
 
 def _missing(store: ObjectStore, key: str) -> IntegrityError:

@@ -92,7 +92,7 @@ def culprit(tmp_path: Path) -> Callable[..., list[tuple[int, Document | LeftOut]
         ("crash", "crashes its reader", "Segmentation fault"),
         ("spin", "takes too long to read", "corpus.parsing.seconds is 0.5"),
         ("sleep", "takes too long to read", "corpus.parsing.silent_seconds is 8"),
-        ("eat", "needs too much memory", "corpus.parsing.memory_bytes is 4294967296"),
+        ("eat", "needs too much memory", "corpus.parsing.memory_bytes is 2147483648"),
         ("call", "damaged deed", "PermissionError: [Errno 1] Operation not permitted"),
         ("pair", "damaged deed", "PermissionError: [Errno 1] Operation not permitted"),
         ("run", "damaged deed", "PermissionError: [Errno 1] Operation not permitted: '/bin/true'"),

@@ -7,7 +7,9 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -17,8 +19,9 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from spice import stages
 from spice.config import CorpusConfig, StoreConfig
 from spice.corpus import dataset
+from spice.corpus.dataset import Segment
 from spice.corpus.ingest import IngestReport, ingest
-from spice.errors import CorpusError, IntegrityError, RefusedError
+from spice.errors import CorpusError, IntegrityError, RefusedError, StoreError
 from spice.promotion.erasure import erased
 from spice.promotion.log import ReleaseLog
 from spice.store import ObjectStore, artifacts, open_store
@@ -161,6 +164,59 @@ def test_only_an_admin_erases_and_a_dry_run_changes_nothing(world: World) -> Non
     with pytest.raises(RefusedError, match="admin"):
         stages.erase(world.store, "plum.txt", "", world.other, clock)
     assert world.sources("datasets/test") == {"apple.txt", "copy.txt", "plum.txt"}
+
+
+class Interrupted:
+    """A store that stops at a deletion, as a process that is killed does."""
+
+    def __init__(self, store: ObjectStore, deletions: int) -> None:
+        self._store, self._left = store, deletions
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._store, name)
+
+    def delete(self, key: str) -> None:
+        if not self._left:
+            raise StoreError(f"killed before {key} was deleted")
+        self._left -= 1
+        self._store.delete(key)
+
+
+@pytest.mark.parametrize("deletions", range(7))
+def test_an_interrupted_erasure_is_completed_by_repeating_it(world: World, deletions: int) -> None:
+    """At whatever deletion it stopped, also the copy in other letters is found again, which only packs know of."""
+    world.ingest()
+    (digest,) = {one.document_id for one in dataset.load(world.store, "datasets/test") if one.source == "copy.txt"}
+    with pytest.raises(StoreError, match="killed"):
+        stages.erase(Interrupted(world.store, deletions), digest, "once", world.admin, clock)  # type: ignore[arg-type]
+    stages.erase(world.store, digest, "again", world.admin, clock)
+    assert world.holds("PEAR HAS") == world.holds("pear has") == []
+    assert not [info.key for info in world.store.list("packs/") if not info.key.endswith("used.json")]
+    assert world.sources("datasets/test") == {"apple.txt", "plum.txt"}
+
+
+def test_the_last_document_of_a_split_leaves_no_count_behind(world: World, tmp_path: Path) -> None:
+    writer = dataset.ShardWriter(tmp_path)
+    for name, split in (("apple", "train"), ("plum", "held_out")):
+        text = prose(name)
+        document = sha256(text.encode()).hexdigest()
+        writer.add(
+            Segment(f"{document[:16]}-00000", document, name, "", "byte", 0, 9, document, text, 7, split)  # type: ignore[arg-type]
+        )
+    writer.flush()
+    counts = {f"{what}_{split}": 1 for what in ("documents", "segments", "tokens") for split in dataset.SPLITS}
+    listed = [["plum", "speaks to a model"], ["fig", "speaks to a model"]]
+    fields = {"kind": "dataset", "name": "two", "counts": counts, "quarantined": listed}
+    ref = artifacts.write(world.store, "datasets/two", dict(writer.files), fields)
+    artifacts.tag(world.store, "datasets/two", "latest", ref.rpartition("/")[2])
+    done = stages.erase(world.store, "plum", "", world.admin, clock)
+    left = dataset.manifest(world.store, done.successors[ref])
+    gone = dict.fromkeys(("documents_held_out", "segments_held_out", "tokens_held_out"), 0)
+    assert left["counts"] == {**counts, **gone, "tokens_train": 7}
+    assert left["quarantined"] == [["fig", "speaks to a model"]]
+    for look in (lambda: dataset.find(world.store, ref, "x"), lambda: list(dataset.left_out(world.store, ref))):
+        with pytest.raises(CorpusError, match="withdrawn because a document in it was erased"):
+            look()
 
 
 @pytest.mark.parametrize("name", ["nowhere.txt", "deadbeef", ""])

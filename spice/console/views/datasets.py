@@ -73,10 +73,7 @@ def _latest(store: ObjectStore, name: str) -> str | None:
 
 
 def _left_out(store: ObjectStore, ref: str) -> tuple[LeftOut, ...]:
-    if dataset.LEFT_OUT not in artifacts.files(store, ref):
-        return ()
-    lines = artifacts.read(store, ref, dataset.LEFT_OUT).decode("utf-8", "replace").splitlines()
-    rows = [json.loads(line) for line in lines if line.strip()]
+    rows = (json.loads(line.decode("utf-8", "replace")) for line in dataset.left_out(store, ref) if line.strip())
     return tuple(
         LeftOut(source=str(row.get("source", "")), stage=str(row.get("stage", "")), reason=str(row.get("reason", "")))
         for row in rows

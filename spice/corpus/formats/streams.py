@@ -16,7 +16,7 @@ from typing import BinaryIO, cast
 from spice.corpus.document import UnreadableError
 
 _IN_MEMORY_BYTES = 32 * 2**20
-_FREE_BYTES = 2**30
+_FREE_BYTES = 2**28
 _FREE_MEMBER_BYTES = 64 * 2**20
 
 # What the standard library and pyarrow raise at a damaged or unsupported archive.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -22,6 +23,8 @@ Result = Document | LeftOut
 
 # Without the current folder on its path, where documents may lie.
 _COMMAND = (sys.executable, "-P", "-m", "spice.corpus.parsing.worker")
+# Allocators that take address space from the system as they need it: what others reserve would count as used.
+_ENVIRONMENT = {"ARROW_DEFAULT_MEMORY_POOL": "system", "MALLOC_ARENA_MAX": "1"}
 _START_SECONDS = 300.0
 _MOST_DEATHS = 50
 
@@ -111,7 +114,11 @@ class Parser:
             return self._process
         self.close()
         self._process = process = subprocess.Popen(
-            self._command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+            self._command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            env={**os.environ, **_ENVIRONMENT},
         )
         assert process.stdin is not None
         assert process.stdout is not None
