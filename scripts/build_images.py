@@ -18,6 +18,7 @@ import functools
 import http.server
 import os
 import re
+import shutil
 import subprocess
 import sys
 import threading
@@ -138,7 +139,9 @@ class _Quiet(http.server.SimpleHTTPRequestHandler):
 
 
 def _revision() -> str:
-    """The commit that is checked out; empty where there is no history."""
+    """The commit that is checked out; empty where there is no history, or no git."""
+    if shutil.which("git") is None:
+        return ""
     done = subprocess.run(["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=False)
     return done.stdout.strip()
 
