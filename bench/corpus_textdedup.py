@@ -1,4 +1,4 @@
-"""text-dedup's side of `bench/corpus.py`: near duplicates alone, with its defaults; runs in an environment of its own."""
+"""text-dedup's side of `bench/corpus.py`: near duplicates alone, with its defaults, in an environment of its own."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from spice.config import RecipeConfig
 from spice.errors import ConfigError
 from spice.selfplay.sampling import draw_documents
-from spice.selfplay.selection import select, use_counts, within_budget
+from spice.selfplay.selection import Chosen, grouped, matching, select, use_counts, within_budget
 from spice.selfplay.types import Document
 
 
@@ -67,3 +67,20 @@ def test_a_larger_budget_adds_documents_and_takes_whole_ones() -> None:
     assert len(within_budget(found, 5)) == 15
     assert within_budget(found, 0) == within_budget(found, 30) == found
     assert Counter(one.source for one in within_budget(found, 10)).most_common(1)[0][1] == 3
+
+
+def test_groups_that_are_known_change_no_draw() -> None:
+    found = documents(*["a/x"] * 9, *["b/x"] * 9)
+    recipe = RecipeConfig(batch_documents=4, mixture=(("a/*", 1), ("*", 2)))
+    groups = grouped(found, recipe.mixture)
+    assert [group.tolist() for group in groups] == [list(range(9)), list(range(9, 18))]
+    for iteration in range(1, 9):
+        assert select(found, recipe, 3, iteration, groups=groups) == select(found, recipe, 3, iteration)
+
+
+def test_documents_that_match_are_read_from_where_they_are() -> None:
+    found = documents(*"abcabc")
+    chosen = matching(found, (one.source != "b" for one in found))
+    assert isinstance(chosen, Chosen)
+    assert list(chosen) == [chosen[place] for place in range(len(chosen))] == [found[i] for i in (0, 2, 3, 5)]
+    assert matching(found, (True for _ in found)) is found

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from spice.text.spans import Span, SpanIndex, find_spans
+from spice.text.spans import Span, SpanIndex, find_spans, indexed
 
 WORDS = [
     "The", "Nile", "of", "Lake", "Victoria", "5 July 1962", "July 1962", "1962", "in", "river", "iron ore", "12 km",
@@ -154,3 +155,17 @@ def test_common_is_what_many_documents_hold(text, holders, documents, common):
     index = SpanIndex((str(i), f"its {text}, near its {text}" if i < holders else "") for i in range(documents))
     (span,) = [span for span in find_spans(f"it is {text}") if span.text == text]
     assert index.is_common(span) == common
+
+
+@pytest.mark.parametrize("count", [0, 1, 5, 32_768])
+def test_of_few_documents_all_are_indexed(count):
+    assert list(indexed(count)) == list(range(count))
+
+
+@given(st.integers(32_769, 10**8))
+def test_of_many_documents_as_many_are_indexed_at_even_distances(count):
+    places = indexed(count)
+    assert len(places) == 32_768
+    assert (places[0], places[-1]) == (0, count - -(-count // 32_768))
+    gaps = {after - before for before, after in itertools.pairwise(places)}
+    assert max(gaps) - min(gaps) <= 1
