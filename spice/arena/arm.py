@@ -28,8 +28,10 @@ from spice.store import ObjectStore, artifacts, open_store
 from spice.store.canonical import digest, dumps
 from spice.training.loop import Progress, Trained
 
-RATES: Mapping[RecipeName, float] = MappingProxyType({})
-"""Learning rates that the search found better than the preset's; see `spice.arena.tune`."""
+RATES: Mapping[RecipeName, float] = MappingProxyType(
+    dict.fromkeys(("strong_challenger", "fixed_challenger", "no_corpus", "r_zero", "rlvr", "random_reward"), 1e-4)
+)
+"""Learning rates that the search found better than the preset's; see `spice.arena.tune` and docs/findings.md."""
 
 
 @dataclass(frozen=True)

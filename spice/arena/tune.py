@@ -28,7 +28,8 @@ def search(
         Accuracy on the tuning questions, which are not those of the test, by recipe and rate.
     """
 
-    def searched(done: int, total: int, _what: str, note: str = "") -> None:
+    def searched(done: int, total: int, what: str, note: str = "") -> None:
+        del what
         progress(done, total, "search", note)  # a phase of its own, or it would count in the comparison's rate
 
     tried = [(recipe, rate) for recipe in recipes for rate in GRID]
