@@ -82,9 +82,8 @@ def prepare(
 
 def unreadable(problem: LeftOut, name: str) -> DocumentRow:
     """The row of something in a file that could not be read."""
-    return DocumentRow(
-        _member(problem.source, name), "", "", 0, "", problem.stage, problem.reason, problem.detail, [], 0, []
-    )
+    detail = problem.detail.encode("utf-8", "replace").decode()  # a library may quote bytes that are no text
+    return DocumentRow(_member(problem.source, name), "", "", 0, "", problem.stage, problem.reason, detail, [], 0, [])
 
 
 def quarantined(document_id: bytes, passage: str) -> str:
