@@ -32,10 +32,11 @@ from spice.selfplay.recipes import SPICE, Recipe
 from spice.selfplay.sampling import choose_task
 from spice.selfplay.selection import Groups, select
 from spice.selfplay.types import NO_DOCUMENT, Document, Documents, Oracle
+from spice.training import probes
 from spice.training.outputs import Answers, Attempt
 from spice.training.pay import pay
 from spice.training.play import Players, Seeds, seed_stream
-from spice.training.played import Grade, Outcome, Played
+from spice.training.played import Outcome, Played
 
 Clock = Callable[[], float]
 Pose = Callable[[Players, int, Seeds], list[list[Attempt]]]
@@ -153,8 +154,8 @@ def roll_out(
     voted = system.labels == "majority"
     votes = recipe.votes if voted else None
     if pose is None:
-        batch = _materials(system, corpus, recipe, seed, iteration, scores, mixture)
-        answered = players.play(batch, seeds, poser=poser, group=votes, posed=lambda: watch.lap("challenge"))
+        documents = _draw_documents(system, corpus, recipe, seed, iteration, scores, mixture)
+        answered = players.play(documents, seeds, poser=poser, group=votes, posed=lambda: watch.lap("challenge"))
     else:
         posed = pose(poser, iteration, seeds)
         watch.lap("challenge")
@@ -166,15 +167,14 @@ def roll_out(
     pay(played, system, random.Random(seeds("reward")))
     watch.lap("answer")
 
-    for i, group in enumerate(groups if reasoner_learns else []):
-        fit = [one.answers is not None and (not voted or _undecided(one.answers, recipe)) for one in group]
-        chosen = choose_task(fit, random.Random(seeds("train", i)))
-        if chosen is not None:
-            group[chosen].trained = True
-    _audit(played, players, recipe.audit_tasks)
-    _guess(played, players, recipe.choices_only_tasks)
+    if reasoner_learns:
+        for i, group in enumerate(groups):
+            _train_on_one(group, random.Random(seeds("train", i)), recipe if voted else None)
+
+    probes.audit(played, players, recipe.audit_tasks)
+    probes.guess(played, players, recipe.choices_only_tasks)
     if oracle:
-        _ask_oracle(played, players, oracle)
+        probes.ask_oracle(played, players, oracle)
     watch.lap("audit")
 
     rollout = _work(engines) - before
@@ -249,7 +249,7 @@ def trajectories(
     ]
 
 
-def _materials(
+def _draw_documents(
     system: Recipe,
     corpus: Documents,
     recipe: RecipeConfig,
@@ -287,29 +287,18 @@ def _label_by_vote(played: Sequence[Played], players: Players) -> None:
                 one.answers = players.rejudge(one.answers, found.answer)
 
 
+def _train_on_one(group: Sequence[Played], rng: random.Random, voting: RecipeConfig | None) -> None:
+    """Draw the valid task of a document that trains the Reasoner, if there is one; `voting` rules out decided votes."""
+    fit = [one.answers is not None and (voting is None or _undecided(one.answers, voting)) for one in group]
+    chosen = choose_task(fit, rng)
+    if chosen is not None:
+        group[chosen].trained = True
+
+
 def _undecided(answers: Answers, recipe: RecipeConfig) -> bool:
     """Whether a vote is near enough to 1/2 to be worth learning from (R-Zero, section 3.3)."""
     share = sum(answers.correct) / len(answers.correct)
     return abs(share - 0.5) <= recipe.vote_margin
-
-
-def _audit(played: Sequence[Played], players: Players, limit: int) -> None:
-    """Let the policy answer some of the tasks that train the Reasoner with the document in sight."""
-    audited = [one for one in played if one.trained and one.attempt.document.text][:limit]
-    tasks = [(one.attempt.task, one.attempt.document) for one in audited if one.attempt.task]
-    if tasks:
-        for one, answers in zip(audited, players.audit(tasks), strict=True):
-            one.audit = answers
-
-
-def _guess(played: Sequence[Played], players: Players, limit: int) -> None:
-    """Let the policy answer some of the multiple-choice tasks without their question."""
-    chosen = [
-        (one, one.attempt.task) for one in played if one.trained and one.attempt.task and one.attempt.task.options
-    ]
-    if chosen := chosen[:limit]:
-        for (one, _), answers in zip(chosen, players.guess([task for _, task in chosen]), strict=True):
-            one.guess = answers
 
 
 def _challenger_share(lessons: Sequence[Trajectory], recipe: RecipeConfig) -> float | None:
@@ -324,14 +313,6 @@ def _challenger_share(lessons: Sequence[Trajectory], recipe: RecipeConfig) -> fl
         weight[lesson.role] += abs(lesson.advantage) * len(lesson.tokens) / budgets[lesson.role] / counts[lesson.role]
     total = sum(weight.values())
     return weight["challenger"] / total if total and len(counts) == 2 else None
-
-
-def _ask_oracle(played: Sequence[Played], players: Players, oracle: Oracle) -> None:
-    """Hold gold answers and the Reasoner's answers against the truth."""
-    for one in played:
-        truth = oracle(one.attempt.task) if one.attempt.task else None
-        if truth is not None and one.attempt.task and one.answers:
-            one.oracle = Grade(players.agree(one.attempt.task, truth), players.rejudge(one.answers, truth).correct)
 
 
 def _pupils(rolled: Rolled, learner: Learner, challenger: Seat | None) -> list[tuple[Learner, list[Trajectory]]]:
