@@ -19,6 +19,7 @@ from spice.training.stopping import terminable
 _TERMINATED = 128 + signal.SIGTERM
 _POLL_S = 0.5
 _queue: SimpleQueue[tuple[int, int, str, str]] | None = None
+_interrupted = False
 
 
 def play_all(arms: Sequence[Arm], store: StoreConfig, jobs: int | None, progress: Progress) -> list[ArmResult]:
@@ -94,6 +95,10 @@ def _end_with_parent() -> None:
 
 
 def _play(index: int, arm: Arm, store: StoreConfig) -> ArmResult:
+    global _interrupted  # noqa: PLW0603  the pool hands out a few arms ahead, and cannot take them back
+    if _interrupted:
+        raise KeyboardInterrupt
+
     def progress(done: int, total: int, what: str, note: str = "") -> None:
         del total
         if _queue is not None:
@@ -102,6 +107,7 @@ def _play(index: int, arm: Arm, store: StoreConfig) -> ArmResult:
     try:
         return play(arm, store, progress)
     except KeyboardInterrupt:
+        _interrupted = True
         parent = multiprocessing.parent_process()
         if parent is not None and not parent.is_alive():
             os._exit(_TERMINATED)  # the pool would wait for work that nobody is left to give
