@@ -13,6 +13,7 @@ CountTokens = Callable[[Sequence[str]], list[int]]
 # No text has this many characters per token; what is longer is cut before it is counted.
 _CHARS_PER_TOKEN = 16
 _BATCH_CHARS = 2_000_000
+_TEXT_CHARS = 1000  # as many as a text costs in a batch besides its characters
 # The look-behind and the possessive quantifiers keep a run of a million dots linear.
 _SENTENCE_END = re.compile(r"(?<![.!?])[.!?]++[\"'”’)\]]*+\s|[。！？]|\n")
 
@@ -165,7 +166,7 @@ def _count(texts: Iterable[str], count_tokens: CountTokens) -> Iterator[int]:
     size = 0
     for text in texts:
         batch.append(text)
-        size += len(text)
+        size += len(text) + _TEXT_CHARS
         if size > _BATCH_CHARS:
             yield from count_tokens(batch)
             batch, size = [], 0
