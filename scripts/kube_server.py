@@ -33,7 +33,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 HOST = "127.0.0.1"
-START_SECONDS = 120
+START_SECONDS = 300
 STOP_SECONDS = 20
 SIGNS = x509.KeyUsage(
     digital_signature=True,
