@@ -126,7 +126,7 @@ def _follow(
             passed_on = True
             for beat in beats:
                 _signal(beat.pid, signal.SIGTERM)
-        if running and (hanging := watch.look(beats, clock())):
+        if running and (hanging := watch.look(beats, clock(), Ending.read(folder))):
             beat, how = hanging
             raise TrainingError(
                 f"Rank {beat.rank} (process {beat.pid}) {how}, so all ranks were ended. Go on from the last state with "

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from spice.training.heartbeat import Beat
@@ -28,8 +28,13 @@ class Watch:
         self._seen: dict[int, _Seen] = {}
         self._looked: float | None = None
 
-    def look(self, beats: Sequence[Beat], now: float) -> tuple[Beat, str] | None:
+    def look(self, beats: Sequence[Beat], now: float, over: Collection[int] = ()) -> tuple[Beat, str] | None:
         """Take in the newest beats at the time `now`, in seconds.
+
+        Args:
+            beats: the last one of every rank that has begun to beat.
+            now: the time.
+            over: ranks that have said how they ended. They beat no more, while another may still be writing.
 
         Returns:
             The rank that hangs, and how one can tell; or `None`.
@@ -46,10 +51,13 @@ class Watch:
             elapsed = now - seen.worked
             if beat.waiting or beat.busy - seen.busy > _LEAST_WORK * max(elapsed, 1.0):
                 seen.worked, seen.busy = now, beat.busy
-        for seen in self._seen.values():
+        at_work = [seen for rank, seen in self._seen.items() if rank not in over]
+        # When all have ended, their processes are still to go, and are not waited for without end.
+        at_work = at_work or list(self._seen.values())
+        for seen in at_work:
             if now - seen.beaten >= self._patience:
                 return seen.beat, f"has given no sign of life for {now - seen.beaten:.0f} s"
-        for seen in self._seen.values():
+        for seen in at_work:
             if now - seen.worked >= self._patience:
                 return seen.beat, f"has done nothing for {now - seen.worked:.0f} s, and waits for no other rank"
         return None

@@ -57,3 +57,14 @@ def _beat(rank: int, does: str, second: int) -> Beat:
     number = min(second, 10) if does == "stops" else second
     busy = float(min(second, 10)) if does in ("idles", "stops", "waits") else float(second)
     return Beat(rank=rank, pid=100 + rank, number=number, waiting=does == "waits" and second > 10, busy=busy)
+
+
+def test_a_rank_that_has_ended_is_not_missed_while_another_still_writes() -> None:
+    def beats(second: int) -> list[Beat]:
+        writing = Beat(rank=0, pid=100, number=second, waiting=False, busy=float(second))
+        ended = Beat(rank=1, pid=101, number=min(second, 5), waiting=False, busy=5.0)
+        return [writing, ended]
+
+    told, not_told = Watch(PATIENCE), Watch(PATIENCE)
+    assert not any(told.look(beats(second), float(second), {1} if second > 5 else ()) for second in range(200))
+    assert any(not_told.look(beats(second), float(second)) for second in range(200))
