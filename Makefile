@@ -69,7 +69,7 @@ test-kills: $(VENV)/.test-stamp ## Kill random ranks of one run at random times,
 test-storm: $(VENV)/.test-stamp ## Race 64 promoters against 8 engagers, with kills and a failing network (minutes)
 	OMP_NUM_THREADS=1 $(BIN)/pytest -m slow tests/promotion/test_storm.py $(ARGS)
 
-test-slow: $(VENV)/.test-stamp ## Play the arena's worlds, and kill a run at every single write (an hour)
+test-slow: $(VENV)/.test-stamp ## Play the arena's worlds, and kill a run at every single write (long)
 	OMP_NUM_THREADS=1 $(BIN)/pytest -m slow tests/arena tests/training $(ARGS)
 
 test-cluster: $(VENV)/.test-stamp ## Try the chart on the cluster of KUBECONFIG, or on a server from KUBEBUILDER_ASSETS=folder [ARGS="-k admission"]
