@@ -40,7 +40,7 @@ def test_a_collapsing_run_reaches_alertmanager_and_a_healthy_one_does_not(
 ) -> None:
     healthy = [turn(valid=0.9)] * 12
     collapsing = [turn(valid=0.9)] * 5 + [
-        turn(valid=0.9 - n / 10, challenger_entropy=1 + n / 5, reasoner_entropy=0.05) for n in range(7)
+        turn(valid=0.9 - n / 10, challenger_entropy=1 + n / 5, reasoner_entropy=0.02) for n in range(7)
     ]
     play("good", healthy, sets=["seed=1"])
     play("bad", collapsing, sets=["seed=2"])
