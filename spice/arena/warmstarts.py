@@ -1,7 +1,7 @@
 """Where warm starts are found: made once for each world and seed, and kept in the user's cache folder.
 
-The first one of the world `ladder` ships with the package, since it takes minutes to make; `spice arena warm-up --anew`
-makes it again.
+Those of the world `ladder` ship with the package, since each takes minutes to make; `spice arena warm-up --anew` makes
+them again.
 """
 
 from __future__ import annotations
@@ -33,9 +33,9 @@ def strong_name(world: World) -> str:
     return f"arena-{world.name}-strong-v{VERSION}"
 
 
-def ensure_strong(world: World, report: warmup.Report = warmup.silent) -> Path:
-    """The folder of the strong Challenger; trained now if it is not in the cache."""
-    return _ensure(strong_name(world), lambda folder: warmup.build_strong(folder, world, report=report))
+def ensure_strong(world: World, report: warmup.Report = warmup.silent, *, anew: bool = False) -> Path:
+    """The folder of the strong Challenger; the arguments are those of `ensure`."""
+    return _ensure(strong_name(world), lambda folder: warmup.build_strong(folder, world, report=report), anew)
 
 
 def questions_file(world: World) -> Path:
@@ -62,29 +62,24 @@ def ensure(world: World, seed: int, report: warmup.Report = warmup.silent, *, an
         report: told of progress where it has to be trained.
         anew: train it even if it is in the cache or ships with the package.
     """
-    called = name(world, seed)
-    if anew:
-        shutil.rmtree(warm_start_folder(called), ignore_errors=True)
-    shipped = resources.files("spice.arena") / "weights" / called
-
-    def make(folder: Path) -> None:
-        if anew or not shipped.is_dir():
-            warmup.build(folder, world, seed % COUNT, report=report)
-            return
-        for file in shipped.iterdir():
-            (folder / file.name).write_bytes(file.read_bytes())
-
-    return _ensure(called, make)
+    return _ensure(name(world, seed), lambda folder: warmup.build(folder, world, seed % COUNT, report=report), anew)
 
 
-def _ensure(called: str, build: Callable[[Path], None]) -> Path:
+def _ensure(called: str, build: Callable[[Path], None], anew: bool) -> Path:
     target = warm_start_folder(called)
-    if (target / "config.json").is_file():
+    if (target / "config.json").is_file() and not anew:
         return target
     target.parent.mkdir(parents=True, exist_ok=True)
     work = Path(tempfile.mkdtemp(prefix=".building-", dir=target.parent))
+    shipped = resources.files("spice.arena") / "weights" / called
     try:
-        build(work)
+        if shipped.is_dir() and not anew:
+            for file in shipped.iterdir():
+                (work / file.name).write_bytes(file.read_bytes())
+        else:
+            build(work)
+        if anew:
+            shutil.rmtree(target, ignore_errors=True)
         try:
             work.rename(target)
         except OSError:

@@ -12,6 +12,7 @@ import numpy as np
 from spice.arena.lessons import Lesson, Teacher
 from spice.arena.model import new_model, save_tokenizer
 from spice.arena.world import World, beliefs
+from spice.training.process import one_thread
 
 if TYPE_CHECKING:
     import torch
@@ -34,7 +35,8 @@ def silent(done: int, total: int) -> None:
 def build(folder: Path, world: World, seed: int, steps: int = STEPS, report: Report = silent) -> None:
     """Train a model from random weights and write it, with its tokenizer, into `folder`.
 
-    The same arguments give the same model on one machine. Different seeds know different facts.
+    The same arguments give the same model on one machine, however many of its cores are free. Different seeds know
+    different facts.
 
     Args:
         folder: where it goes, in Hugging Face layout, weights in bfloat16.
@@ -60,6 +62,7 @@ def build_strong(folder: Path, world: World, steps: int = STRONG_STEPS, report: 
     _train(folder, 0, steps, lambda: iter([teacher.pose(_STRONG_POSE)]), report)
 
 
+@one_thread()
 def _train(folder: Path, seed: int, steps: int, lessons: Callable[[], Iterator[Lesson]], report: Report) -> None:
     import torch
 

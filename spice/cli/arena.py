@@ -107,7 +107,10 @@ def warm_up(
     anew: Annotated[bool, typer.Option("--anew", help="Train also what is there already or ships with it.")] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Train the models that a comparison begins with, and keep them in the cache folder; minutes each."""
+    """Train the models that a comparison begins with, and keep them in the cache folder; minutes each.
+
+    The strong Challenger is one of them.
+    """
     chosen = _seeds(seeds)
 
     from spice.arena import warmstarts
@@ -116,13 +119,15 @@ def warm_up(
     from spice.training.process import prepare
 
     place = find(world)
-    prepare(0)
+    prepare(1)
     made: dict[str, str] = {}
     with reporter(as_json) as progress:
         for seed in chosen:
             name = warmstarts.name(place, seed)
             step = partial(_step, progress, name)
             made[name] = str(warmstarts.ensure(place, seed, step, anew=anew))
+        strong = warmstarts.strong_name(place)
+        made[strong] = str(warmstarts.ensure_strong(place, partial(_step, progress, strong), anew=anew))
     emit(made, "\n".join(f"{name}: {folder}" for name, folder in made.items()), as_json)
 
 
