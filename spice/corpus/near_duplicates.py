@@ -36,13 +36,12 @@ def shingles(words: str) -> Hashes:
     Args:
         words: words with one blank between them, as `clean.fingerprint_text` gives.
     """
-    return np.unique(runs(words))
+    return np.unique(np.concatenate((np.zeros(0, np.uint64), *runs(words))))
 
 
-def runs(words: str) -> Hashes:
-    """The hashes of all runs of five words in order, repeated ones included; see `shingles`."""
-    hashes = [_chunk_shingles(chunk) for chunk in _chunks(words.encode("utf-8", "replace"))]
-    return np.concatenate(hashes) if hashes else np.zeros(0, np.uint64)
+def runs(words: str) -> Iterator[Hashes]:
+    """The hashes of all runs of five words in order, repeated ones included, in parts; see `shingles`."""
+    return map(_chunk_shingles, _chunks(words.encode("utf-8", "replace")))
 
 
 def similarity(a: Hashes, b: Hashes) -> float:
@@ -73,22 +72,28 @@ def bands_of(config: CorpusConfig) -> tuple[int, int]:
     return config.near_duplicate_bands, config.near_duplicate_rows
 
 
-def band_hashes(shingle_hashes: Hashes, bands: int, rows: int) -> Hashes:
+def band_hashes(shingle_hashes: Iterable[Hashes], bands: int, rows: int) -> Hashes:
     """One hash per band, shape (bands,): documents that share one are candidates.
 
     Each row is the least of 32-bit multiply-add hashes, so that a processor's vector units do the work.
+
+    Args:
+        shingle_hashes: of one document, as `runs` gives them; one part at a time is in memory.
+        bands: see `bands_of`.
+        rows: hashes in each band.
     """
     count = bands * rows
     least = np.full(count, np.iinfo(np.uint32).max, np.uint32)
     factors, offsets = _permutations(count)
-    high = (shingle_hashes >> np.uint64(32)).astype(np.uint32)
-    mixed = np.empty((count, min(_BLOCK, len(high))), np.uint32)
-    for begin in range(0, len(high), _BLOCK):
-        block = high[begin : begin + _BLOCK]
-        part = mixed[:, : len(block)]
-        np.multiply(factors[:, None], block[None, :], out=part)
-        np.add(part, offsets[:, None], out=part)
-        np.minimum(least, part.min(axis=1), out=least)
+    for hashes in shingle_hashes:
+        high = (hashes >> np.uint64(32)).astype(np.uint32)
+        mixed = np.empty((count, min(_BLOCK, len(high))), np.uint32)
+        for begin in range(0, len(high), _BLOCK):
+            block = high[begin : begin + _BLOCK]
+            part = mixed[:, : len(block)]
+            np.multiply(factors[:, None], block[None, :], out=part)
+            np.add(part, offsets[:, None], out=part)
+            np.minimum(least, part.min(axis=1), out=least)
     result = np.zeros(bands, np.uint64)
     for column in least.astype(np.uint64).reshape(bands, rows).T:
         result = _mix(result * np.uint64(_PRIME) ^ column)

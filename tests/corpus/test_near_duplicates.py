@@ -86,6 +86,6 @@ def test_whatever_is_dropped_repeats_an_earlier_kept_text(texts: list[str]) -> N
 def find(texts: list[str], threshold: float) -> dict[int, int]:
     sets = [nd.shingles(text) for text in texts]
     shape = nd.bands_for(threshold)
-    bands = np.array([nd.band_hashes(hashes, *shape) for hashes in sets], np.uint64).reshape(len(texts), shape[0])
+    bands = np.array([nd.band_hashes([hashes], *shape) for hashes in sets], np.uint64).reshape(len(texts), shape[0])
     found = nd.near_duplicates(bands.T, len(sets), sets.__getitem__, threshold)
     return {document: int(other) for document, other in enumerate(found.of) if other >= 0}

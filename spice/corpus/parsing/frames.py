@@ -51,7 +51,7 @@ class FrameReader:
             raise ValueError(f"a message of {length} bytes")
         return json.loads(self._take(length, deadline))
 
-    def _take(self, length: int, deadline: float) -> bytes:
+    def _take(self, length: int, deadline: float) -> bytearray:
         while len(self._buffer) < length:
             if not self._poll.poll(max(0.0, deadline - time.monotonic()) * 1000):
                 raise TimeoutError
@@ -59,6 +59,10 @@ class FrameReader:
             if not chunk:
                 raise EOFError
             self._buffer += chunk
-        taken = bytes(self._buffer[:length])
-        del self._buffer[:length]
+        if length <= _CHUNK:
+            taken = self._buffer[:length]
+            del self._buffer[:length]
+        else:  # a document of hundreds of megabytes is not copied; what stands after it is less than one read
+            taken, self._buffer = self._buffer, self._buffer[length:]
+            del taken[length:]
         return taken
