@@ -162,6 +162,7 @@ def test_a_damaged_record_does_not_go_unnoticed(tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(3600)
 def test_killed_at_every_single_write(tmp_path, undisturbed):
     for kill_at in range(1, undisturbed[3] + 1):
         folder = tmp_path / str(kill_at)
