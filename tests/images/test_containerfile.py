@@ -66,3 +66,15 @@ def test_the_label_has_the_version_of_the_package() -> None:
 
 def test_torch_is_in_no_image_that_needs_none() -> None:
     assert "torch==" not in (ROOT / "components/locks/console.txt").read_text()
+
+
+def test_the_image_for_gpus_takes_no_build_of_torch_for_cpus() -> None:
+    from packaging.requirements import Requirement
+
+    asked = re.search(r"(?s)AS build-gpu\n.*?'(torch=\S+)'", TEXT)
+    assert asked
+    wanted = Requirement(asked[1]).specifier
+    locked = re.search(r"(?m)^torch==(\S+)$", (ROOT / "components/locks/gpu.txt").read_text())
+    assert locked
+    assert wanted.contains(locked[1])
+    assert not wanted.contains(f"{locked[1]}+cpu")
