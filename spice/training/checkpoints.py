@@ -95,6 +95,7 @@ class Pointer:
         state = self.state if iteration is None else self._earlier(iteration)
         if state:
             self._move(state.model_copy(update={"resumed": state.resumed + 1}))
+            self._drop()  # who was killed after moving the pointer did not
 
     def advance(
         self,
@@ -118,19 +119,26 @@ class Pointer:
             TrainingError: another process has taken the run over.
         """
         before = self.state or State(iteration=0, resume="", checkpoints=())
-        known = before.kept or ((before.iteration, before.resume),)
-        states = [one for one in known if one[0] < iteration and one[1]] + [(iteration, ref)]
+        states = [one for one in self._known().items() if one[0] < iteration] + [(iteration, ref)]
         kept = tuple(
             one for place, one in enumerate(states) if len(states) - place <= keep_last or _due(one[0], keep_every)
         )
         self._move(State(iteration=iteration, resume=ref, checkpoints=checkpoints, resumed=before.resumed, kept=kept))
-        wanted = {one for _, one in kept}
+        self._drop()
+
+    def _drop(self) -> None:
+        """Delete the states that the pointer does not keep."""
+        wanted = set(self._known().values())
         for info in list(self._store.list(f"runs/{self._run}/resume/")):
             if "/".join(info.key.split("/")[:4]) not in wanted:
                 self._store.delete(info.key)
 
+    def _known(self) -> dict[int, str]:
+        """The states that are kept, by iteration."""
+        return dict(self.state.kept or ((self.state.iteration, self.state.resume),)) if self.state else {}
+
     def _earlier(self, iteration: int) -> State:
-        known = dict(self.state.kept or ((self.state.iteration, self.state.resume),)) if self.state else {}
+        known = self._known()
         if self.state is None or iteration not in known:
             there = ", ".join(map(str, known)) or "none"
             raise TrainingError(

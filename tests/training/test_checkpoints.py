@@ -59,6 +59,14 @@ def test_as_many_states_stay_as_are_asked_for(store: ObjectStore, keep: dict[str
     assert {info.key.rpartition("/")[0] for info in store.list("runs/r/resume/")} == {ref for _, ref in state.kept}
 
 
+def test_what_a_killed_process_did_not_come_to_drop_goes_when_the_run_is_taken_up(store: ObjectStore) -> None:
+    advance(store, Pointer(store, "r"), 1)
+    artifacts.write(store, "runs/r/resume", {"number": bytes([0])}, {})
+    Pointer(store, "r").take_over()
+    assert len({info.key.split("/")[3] for info in store.list("runs/r/resume/")}) == 1
+    assert saved(store) == 1
+
+
 def test_whoever_resumes_a_run_stops_the_process_that_still_plays_it(store: ObjectStore) -> None:
     first = Pointer(store, "r")
     advance(store, first, 1)
