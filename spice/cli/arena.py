@@ -119,7 +119,7 @@ def warm_up(
     from spice.training.process import prepare
 
     place = find(world)
-    prepare(1)
+    prepare(0)
     made: dict[str, str] = {}
     with reporter(as_json) as progress:
         for seed in chosen:
